@@ -1,0 +1,1 @@
+"""Collector: intake -> dedupe -> verification -> dispatch -> records (ARCHITECTURE.md)."""

@@ -1,0 +1,1 @@
+"""Signal -> Occurrence: joins only on proof. Pure."""

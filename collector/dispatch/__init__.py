@@ -1,0 +1,1 @@
+"""Case -> Handover. Pure."""

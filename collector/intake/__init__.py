@@ -1,0 +1,1 @@
+"""Bytes -> Signal: identity, gaps, acknowledgement, supervision. Pure."""

@@ -1,0 +1,1 @@
+"""LedgerEntry, hash chain, plain sentences. Pure."""

@@ -1,0 +1,1 @@
+"""Occurrence -> Case: confirmation rules as data. Pure."""

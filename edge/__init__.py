@@ -1,0 +1,1 @@
+"""Panel bridge: field -> panel -> journal -> reporting (ARCHITECTURE.md)."""

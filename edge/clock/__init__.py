@@ -1,0 +1,1 @@
+"""Clock truth: source, offset, error bound (D16). Pure."""

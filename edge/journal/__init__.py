@@ -1,0 +1,1 @@
+"""PanelEvent -> Record: sequence, epoch, hash chain, what was lost. Pure."""

@@ -1,0 +1,1 @@
+"""Reading -> PanelEvent: zones, areas, users, CP-01 rules. Pure."""

@@ -1,0 +1,1 @@
+"""Record -> bytes owed on a path. Pure."""

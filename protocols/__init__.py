@@ -1,0 +1,1 @@
+"""Wire formats and the machines that speak them; pure. Edge and collector meet only here."""

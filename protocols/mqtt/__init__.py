@@ -1,0 +1,1 @@
+"""MQTT between panel and collector: topics and payloads (README.md in this folder)."""
