@@ -55,7 +55,7 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     """Panel -> collector on `hb`, at connect and every `period_s`.
 
     `seq`/`digest` name the newest Record of `epoch` (seq 0: none yet); `floor` is the oldest seq
-    the panel can still resend. `areas` maps area number to arm mode. Absent `utc`: clock never synced.
+    the panel can still resend. `areas`: arm mode by area number. Absent `utc`: never synced.
     """
 
     panel: PanelId
