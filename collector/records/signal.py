@@ -52,3 +52,7 @@ class Occurrence(msgspec.Struct, frozen=True, omit_defaults=True):
     epoch: int = 0
     seq: int = 0
     recorded: bool = True
+    boot: str = ""
+    mono: Instant | None = None
+    """As in its first identified Signal: two Occurrences of one boot are apart by exactly the
+    difference of their `mono`, whatever the wall clock did."""
