@@ -1,0 +1,1 @@
+"""Pairing a panel with its centre: certificates now, QR codes later. Pure."""
