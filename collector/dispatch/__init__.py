@@ -1,1 +1,5 @@
-"""Case -> Handover. Pure."""
+"""Case -> Handover: the last check before anybody is told."""
+
+from collector.dispatch.gate import Released, Withheld, release
+
+__all__ = ["Released", "Withheld", "release"]
