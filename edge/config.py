@@ -97,6 +97,9 @@ class AreaConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     name_zh: str = ""
     exit_delay_s: Annotated[float, Meta(ge=45, le=255)] = 60
     entry_delay_s: Annotated[float, Meta(ge=30, le=240)] = 30
+    final_door_s: Annotated[float, Meta(ge=2, le=30)] | None = None
+    """Shutting the entry door after leaving completes arming this much later (final-door setting);
+    None: the exit delay always runs its time."""
     schedules: tuple[Schedule, ...] = ()
 
 

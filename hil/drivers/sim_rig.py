@@ -1,0 +1,271 @@
+"""A whole installation on this machine: real programs, real broker, TLS and databases; the pins,
+the line and the reference clock are simulated. Nothing is faked between them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from hil.drivers.line import LineProcess
+from hil.drivers.process import Program, RigError, wait_for
+from hil.site import CODE, PANEL, Address, panel_toml
+
+POLL_S = 0.1
+
+
+def _tool(module: str, *words: str) -> list[str]:
+    return [sys.executable, "-m", module, *words]
+
+
+class SimRig:
+    """One collector, one line, one panel under `root`. Use as a context manager."""
+
+    def __init__(self, root: Path, lang: str = "en") -> None:
+        self.root = root
+        self.lang = lang
+        self.centre_dir = root / "centre"
+        self.panel_dir = root / "panel"
+        self.identity_dir = root / "identity"
+        self.panel_file = root / "panel.toml"
+        self.moved: list[tuple[float, int, str]] = []
+        """Ground truth: (UTC seconds, zone, state) of every detector moved."""
+        self.done: list[tuple[float, str]] = []
+        """Ground truth: what else was done, and when."""
+        self._collector = Program(
+            "collector",
+            _tool("collector", "run", "--data", str(self.centre_dir), "--port", "0", "--json"),
+            root / "collector.log",
+        )
+        self._panel = Program(
+            "panel",
+            _tool(
+                "edge",
+                "run",
+                "--config",
+                str(self.panel_file),
+                "--data",
+                str(self.panel_dir),
+                "--json",
+            ),
+            root / "panel.log",
+        )
+        self._line: LineProcess | None = None
+
+    # -- power -----------------------------------------------------------------------------------
+
+    def build(self) -> None:
+        """Start the centre, enrol the panel, lay the line, start the panel."""
+        for directory in (self.root, self.centre_dir, self.panel_dir):
+            directory.mkdir(parents=True, exist_ok=True)
+        self._collector.start()
+        ready = self._collector.ready()
+        self._line = LineProcess("127.0.0.1", int(ready["mqtt_port"]))
+        self._call("collector", "panel", "add", PANEL, "--data", str(self.centre_dir),
+                   "--out", str(self.identity_dir), "--json")  # fmt: skip
+        hashed = json.loads(
+            self._call("edge", "hash-code", "--json", environment={"TOCSIN_CODE": CODE})
+        )
+        text = panel_toml(
+            Address("127.0.0.1", self._line.port, "localhost"),
+            self.identity_dir,
+            hashed["code_salt"],
+            hashed["code_hash"],
+            data=self.panel_dir,
+            chronyc=self._clock_command(),
+        )
+        self.panel_file.touch(0o600)
+        self.panel_file.write_text(text)
+        self.start("panel")
+
+    def _clock_command(self) -> list[str]:
+        """Real chrony when this machine has it running, else a tracking line in a file."""
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            asked = subprocess.run(
+                ["chronyc", "-c", "tracking"], capture_output=True, timeout=2, check=False
+            )
+            if asked.returncode == 0:
+                return ["chronyc", "-c", "tracking"]
+        tracking = self.root / "tracking.csv"
+        # Field order of `chronyc -c tracking`: this machine's clock, taken as right within 1 ms.
+        tracking.write_text(
+            f"7F7F0101,simulated,2,{time.time():.9f},0.000010,0.000010,0.000020,0.0,0.0,0.1,"
+            "0.0010,0.0005,64.0,Normal\n"
+        )
+        return ["cat", str(tracking)]
+
+    def start(self, what: str) -> None:
+        """Start `panel` or `collector` and wait until it serves."""
+        program = self._program(what)
+        program.start()
+        program.ready()
+        if what == "panel":
+            wait_for("the panel to answer", self.panel_status, 10, POLL_S)
+        self._note(f"{what} started")
+
+    def kill(self, what: str) -> None:
+        """SIGKILL of the panel, or of the collector and its broker."""
+        if what == "collector":
+            broker = self.broker_pid()
+            self._program(what).kill()
+            if broker is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(broker, signal.SIGKILL)
+        else:
+            self._program(what).kill()
+        self._note(f"{what} killed")
+
+    def broker_pid(self) -> int | None:
+        """The embedded broker's process, a child of our own collector."""
+        children = Path(f"/proc/{self._collector.pid}/task/{self._collector.pid}/children")
+        pids = [int(pid) for pid in children.read_text().split()]
+        # Grandchildren too, and threads other than the main one may have forked it.
+        for task in Path(f"/proc/{self._collector.pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                pids += [int(pid) for pid in (task / "children").read_text().split()]
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                if "nats-server" in Path(f"/proc/{pid}/cmdline").read_text():
+                    return pid
+        return None
+
+    def _program(self, what: str) -> Program:
+        match what:
+            case "panel":
+                return self._panel
+            case "collector":
+                return self._collector
+            case _:
+                raise RigError(f"no such machine: {what}; there are panel and collector")
+
+    # -- detectors, line, user -------------------------------------------------------------------
+
+    def set_zone(self, zone: int, state: str) -> None:
+        """Move a zone's loop; returns when the simulated hardware keeps it."""
+        from edge.adapters.config_file import load
+        from edge.adapters.pins_client import Pins
+        from edge.field.reading import ReadingState
+
+        config = load(self.panel_file)
+        Pins.of(config, self.panel_dir).set_zone(config, zone, ReadingState(state))
+        self.moved.append((time.time(), zone, state))
+
+    def cut(self) -> None:
+        """Black-hole the line."""
+        self._the_line().set("blackhole")
+        self._note("line cut")
+
+    def heal(self) -> None:
+        """Let the line work."""
+        self._the_line().set("open")
+        self._note("line mended")
+
+    def enter(self, action: str) -> dict[str, Any]:
+        """Arm or disarm with the owner's code through the panel's own command."""
+        self._note(action)
+        answer = self._call(
+            "edge", action, "--data", str(self.panel_dir), "--json",
+            environment={"TOCSIN_CODE": CODE}, fails=True,
+        )  # fmt: skip
+        reply: dict[str, Any] = json.loads(answer)
+        if not reply["ok"]:
+            raise RigError(f"the panel refused to {action}: {reply}")
+        return reply
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    def panel_status(self) -> dict[str, Any] | None:
+        """`tocsin-edge status --json`, or None while no panel answers."""
+        text = self._call("edge", "status", "--data", str(self.panel_dir), "--json", fails=True)
+        with contextlib.suppress(ValueError):
+            status: dict[str, Any] = json.loads(text)
+            return status
+        return None
+
+    def journal(self) -> Sequence[dict[str, Any]]:
+        """Every Record in the panel's journal, oldest first."""
+        text = self._call("edge", "journal", "show", "--data", str(self.panel_dir),
+                          "--last", "1000000", "--json")  # fmt: skip
+        return _json_rows(text)
+
+    def cases(self) -> Sequence[dict[str, Any]]:
+        """All cases, oldest first."""
+        text = self._call("collector", "cases", "--data", str(self.centre_dir), "--all",
+                          "--lang", self.lang, "--json")  # fmt: skip
+        return _json_rows(text)
+
+    def verify(self) -> dict[str, bool]:
+        """Both hash chains, by the commands an inspector would type."""
+        return {
+            "journal": self._passes("edge", "journal", "verify", "--data", str(self.panel_dir)),
+            "ledger": self._passes("collector", "ledger", "verify", "--data", str(self.centre_dir)),
+        }
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _note(self, what: str) -> None:
+        self.done.append((time.time(), what))
+
+    def _the_line(self) -> LineProcess:
+        if self._line is None:
+            raise RigError("the rig is not built yet")
+        return self._line
+
+    def _passes(self, module: str, *words: str) -> bool:
+        return (
+            subprocess.run(_tool(module, *words), capture_output=True, check=False).returncode == 0
+        )
+
+    def _call(
+        self,
+        module: str,
+        *words: str,
+        environment: dict[str, str] | None = None,
+        fails: bool = False,
+    ) -> str:
+        done = subprocess.run(
+            _tool(module, *words),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **(environment or {})},
+            check=False,
+            timeout=60,
+        )
+        if done.returncode != 0 and not fails:
+            raise RigError(
+                f"{module} {' '.join(words)} ended with {done.returncode}:\n{done.stderr}"
+            )
+        return done.stdout
+
+    def close(self) -> None:
+        """Stop everything, the panel first."""
+        self._panel.stop()
+        self._collector.stop()
+        if self._line is not None:
+            self._line.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _json_rows(text: str) -> list[dict[str, Any]]:
+    """A JSON array, or JSON lines."""
+    text = text.strip()
+    if not text:
+        return []
+    if text.startswith("["):
+        rows: list[dict[str, Any]] = json.loads(text)
+        return rows
+    return [json.loads(line) for line in text.splitlines()]
