@@ -51,6 +51,7 @@ class Code(IntEnum):
     EXIT_ERROR = 374
     SWINGER_SHUTDOWN = 377
     CROSS_ZONE_TROUBLE = 378
+    SENSOR_BATTERY_LOW = 384
     SENSOR_MASKED = 394
     OPEN_CLOSE = 401
     OPEN_CLOSE_AUTOMATIC = 403
@@ -90,6 +91,7 @@ class Code(IntEnum):
     ENTRY_DOOR_OPENED = 1009
     """The set entry route was opened while armed: disables confirmation (BS 8243)."""
     PATHS_TAMPERED = 1010
+    SIREN_SILENCED = 1011
     BOOT = 1020
     """First Record of each boot. `detail` tells the reset cause as far as known."""
     JOURNAL_FAULT = 1021
@@ -153,6 +155,7 @@ _EXACT: dict[int, Priority] = {
     Code.ENTRY_DELAY: Priority.LOG,
     Code.EXIT_DELAY: Priority.LOG,
     Code.ARMING_REFUSED: Priority.OPEN_CLOSE,
+    Code.SIREN_SILENCED: Priority.OPEN_CLOSE,
     Code.WRONG_CODE: Priority.TROUBLE,
 }
 

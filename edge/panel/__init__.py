@@ -1,1 +1,5 @@
-"""Reading -> PanelEvent: zones, areas, users, CP-01 rules. Pure."""
+"""The alarm panel: zones, areas, users and the CP-01 rules, as one pure machine (README.md)."""
+
+from edge.panel.machine import Panel
+
+__all__ = ["Panel"]

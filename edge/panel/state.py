@@ -1,0 +1,185 @@
+"""What the panel must remember across a restart, and its snapshot bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import Enum
+from typing import Final
+
+import msgspec
+
+from edge.config import PanelConfig
+from edge.field.reading import ReadingState
+from edge.panel.inputs import ArmMode
+from protocols.instants import Instant
+
+VERSION: Final = 1
+
+
+class AreaMode(Enum):
+    """Where an area stands."""
+
+    DISARMED = "disarmed"
+    EXIT = "exit"
+    ARMED_FULL = "armed_full"
+    ARMED_STAY = "armed_stay"
+    ARMED_NIGHT = "armed_night"
+    ENTRY = "entry"
+    ALARM = "alarm"
+    """Intrusion alarm in progress; falls back to the armed mode when the siren time is over."""
+
+
+class Opened(msgspec.Struct, array_like=True):
+    """A NEW that still owes its RESTORE."""
+
+    code: int
+    test: bool = False
+
+
+class Bypassed(msgspec.Struct, array_like=True):
+    """Who left a zone out, why and since when (H5). It expires at the area's next disarm."""
+
+    user: int
+    reason: str
+    since: Instant
+
+
+class PointState(msgspec.Struct, omit_defaults=True):
+    """One zone or system point."""
+
+    reading: ReadingState = ReadingState.NORMAL
+    open: list[Opened] = []
+    bypass: Bypassed | None = None
+    trips: int = 0
+    """Alarms in this armed period."""
+    shut: bool = False
+    """Swinger shutdown (CP-01)."""
+    tripped_at: Instant | None = None
+    """Last trip judged in this armed period, for cross-zone pairs."""
+    pending: bool = False
+    """Tripped alone; its cross-zone partner may still make it an alarm."""
+    held: bool = False
+    """Active since the power came back and not yet judged."""
+
+
+class AreaState(msgspec.Struct, omit_defaults=True):
+    """One area."""
+
+    mode: AreaMode = AreaMode.DISARMED
+    armed_as: ArmMode = ArmMode.FULL
+    """Target in EXIT; what is watched in ENTRY and ALARM."""
+    user: int = 0
+    """Who armed it."""
+    until: Instant | None = None
+    """End of EXIT, ENTRY or ALARM."""
+    doors: int = 0
+    """Openings of the area's entry doors in this exit delay."""
+    left: bool = False
+    """An entry door was opened while this exit delay ran."""
+    entry_zone: int = 0
+    siren_until: Instant | None = None
+    strobe: bool = False
+    memory: list[int] = []
+    """Zones that alarmed since the last stand-down, in order."""
+    latched: bool = False
+    closed_at: Instant | None = None
+    alarm_at: Instant | None = None
+    """First intrusion alarm of this armed period: the abort window runs from here."""
+    cancel_until: Instant | None = None
+    opened_for: int | None = None
+    """Schedule period (its closing minute) in which the area was opened."""
+    open_settled: int | None = None
+    close_settled: int | None = None
+
+
+class Clock(msgspec.Struct, array_like=True):
+    """Last LocalTime and when it came."""
+
+    minute_of_week: int
+    day_number: int
+    at: Instant
+
+
+class PanelState(msgspec.Struct, omit_defaults=True):
+    """All of it. Every field of type Instant is moved by `shift`."""
+
+    areas: dict[int, AreaState]
+    zones: dict[int, PointState]
+    points: dict[str, PointState]
+    periodic_at: Instant
+    wrong: int = 0
+    lock_until: Instant | None = None
+    walk_until: Instant | None = None
+    test_until: Instant | None = None
+    hold_until: Instant | None = None
+    """Detectors are not trusted before this (CP-01 power-up)."""
+    siren_until: Instant | None = None
+    strobe: bool = False
+    latched: bool = False
+    faults: dict[int, str] = {}
+    paths_down: list[str] = []
+    lost: dict[str, Instant] = {}
+    """Points without data, and since when."""
+    lost_verdict: bool = False
+    quiet: dict[int, Instant] = {}
+    """When each shut and inactive zone has been quiet long enough."""
+    clock: Clock | None = None
+    outputs: dict[str, bool] = {}
+
+
+class Snapshot(msgspec.Struct):
+    """The stored form."""
+
+    version: int
+    now: Instant
+    config: str
+    state: PanelState
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Snapshot)
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """JSON, defaults left out."""
+    return _encoder.encode(snapshot)
+
+
+def decode(raw: bytes) -> Snapshot | None:
+    """None when the bytes are no snapshot of this version."""
+    try:
+        found = _decoder.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return found if found.version == VERSION else None
+
+
+def digest_of(config: PanelConfig) -> str:
+    """Digest of what the panel machine judges by."""
+    parts = (config.areas, config.zones, config.users, config.points, config.outputs, config.timers)
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+_AREA = ("until", "siren_until", "closed_at", "alarm_at", "cancel_until")
+_POINT = ("tripped_at",)
+_PANEL = ("lock_until", "walk_until", "test_until", "hold_until", "siren_until", "periodic_at")
+
+
+def shift(state: PanelState, by_ns: int) -> None:
+    """Move every Instant, so that durations hold in a new boot's time."""
+
+    def move(owner: msgspec.Struct, names: tuple[str, ...]) -> None:
+        for name in names:
+            at = getattr(owner, name)
+            if at is not None:
+                setattr(owner, name, at + by_ns)
+
+    move(state, _PANEL)
+    for area in state.areas.values():
+        move(area, _AREA)
+    for point in (*state.zones.values(), *state.points.values()):
+        move(point, _POINT)
+        if point.bypass is not None:
+            point.bypass.since = Instant(point.bypass.since + by_ns)
+    state.quiet = {number: Instant(at + by_ns) for number, at in state.quiet.items()}
+    state.lost = {name: Instant(at + by_ns) for name, at in state.lost.items()}
