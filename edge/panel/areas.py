@@ -9,7 +9,8 @@ from typing import Final
 from edge.config import ZoneConfig, ZoneType
 from edge.field.reading import ReadingState
 from edge.panel import alarms, schedule, trials
-from edge.panel.inputs import ArmMode, Refusal
+from edge.panel.effects import Refusal
+from edge.panel.inputs import ArmMode
 from edge.panel.premises import Premises, armed_mode
 from edge.panel.state import AreaMode, AreaState, Bypassed
 from edge.panel.table import INTRUSION, TABLE, Act, AreaInput

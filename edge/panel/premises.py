@@ -6,7 +6,8 @@ from typing import Final
 
 from edge.config import AreaConfig, PanelConfig, UserConfig, ZoneConfig, ZoneType
 from edge.field.reading import ReadingState
-from edge.panel.inputs import ArmMode, Effect, Emit
+from edge.panel.effects import Effect, Emit
+from edge.panel.inputs import ArmMode
 from edge.panel.state import AreaMode, AreaState, Opened, PanelState, PointState
 from edge.panel.table import INTRUSION, WATCHING
 from protocols.instants import Instant, later

@@ -7,15 +7,14 @@ from typing import assert_never
 from edge.config import UserConfig, ZoneConfig, ZoneType
 from edge.panel import areas, trials
 from edge.panel.areas import ARM_INPUT, Cause
+from edge.panel.effects import Answer, Refusal
 from edge.panel.inputs import (
-    Answer,
     Arm,
     Bypass,
     CodeEntry,
     Disarm,
     ManualTest,
     PanelTest,
-    Refusal,
     Silence,
     WalkTest,
 )

@@ -10,16 +10,15 @@ from edge.config import PanelConfig
 from edge.field.reading import Reading
 from edge.panel import alarms, areas, reconcile, schedule, trials, users, zones
 from edge.panel.areas import Cause
+from edge.panel.effects import Effect, SetOutput
 from edge.panel.inputs import (
     Booted,
     CodeEntry,
-    Effect,
     Fault,
     LocalTime,
     PanelInput,
     PathChanged,
     RemoteTest,
-    SetOutput,
     StandDown,
 )
 from edge.panel.premises import Premises
