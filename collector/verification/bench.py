@@ -119,6 +119,7 @@ class Bench:
             disarmed_by=area.by if area.armed is False else 0,
             path_lost_at=min(lost) if lost else None,
             recent_close=area.recent_close is not None,
+            exit_error=area.exit_error is not None,
         )
 
     def join(self, draft: Draft, evidence: Evidence) -> Draft:

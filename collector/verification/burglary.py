@@ -8,7 +8,7 @@ from collector.records.case import Evidence, Kind, State
 from collector.verification.bench import Bench, lost_path
 from collector.verification.draft import RECENT_KEPT, Draft, Loss, Trips, area_of
 from collector.verification.independence import INDEPENDENT, compare, is_outside
-from collector.verification.kinds import Role, role_of
+from collector.verification.kinds import Role, role_of, words_of
 from collector.verification.rules import US_PER_MIN
 from collector.verification.timing import Surely, after, within
 from collector.verification.transitions import Input, Lane
@@ -202,7 +202,7 @@ def _both_lost(bench: Bench, others: tuple[Loss, ...], loss: Loss) -> None:
 
 def _planned(bench: Bench, evidence: Evidence) -> bool:
     """A loss that was announced proves nothing."""
-    if {"planned", "test"} & set(evidence.event.detail.split()):
+    if {"planned", "test"} & words_of(evidence.event.detail):
         return True
     limit = round(bench.rules.path_loss.planned_s * US_PER_S)
     shutdown = bench.state.shutdown
@@ -305,7 +305,9 @@ def _cancelled_context(draft: Draft, evidence: Evidence) -> Draft:
 def _duress_near(bench: Bench, draft: Draft, evidence: Evidence) -> Evidence | None:
     limit = round(bench.rules.cancel.duress_within_min * US_PER_MIN)
     for duress in reversed(bench.state.duresses):
-        if touches(draft, duress.event.area) and within(duress, evidence, limit) is not Surely.NO:
+        same_user = duress.event.user and duress.event.user == evidence.event.user
+        near = within(duress, evidence, limit) is not Surely.NO
+        if near and (same_user or touches(draft, duress.event.area)):
             return duress
     return None
 
@@ -318,7 +320,9 @@ def duress(bench: Bench, evidence: Evidence) -> None:
     for draft in bench.state.drafts:
         if draft.kind is not Kind.BURGLARY or draft.cancel is None:
             continue
-        if draft.verdict is not State.CANCELLED or not touches(draft, evidence.event.area):
+        user = evidence.event.user
+        concerns = touches(draft, evidence.event.area) or (user == draft.cancel.event.user != 0)
+        if draft.verdict is not State.CANCELLED or not concerns:
             continue
         if within(draft.cancel, evidence, limit) is Surely.NO:
             continue

@@ -73,6 +73,7 @@ class AreaState(msgspec.Struct, frozen=True, array_like=True):
     mode: str = ""
     entry_door: Evidence | None = None
     recent_close: Evidence | None = None
+    exit_error: Evidence | None = None
 
 
 class Loss(msgspec.Struct, frozen=True, array_like=True):
@@ -170,9 +171,8 @@ def with_decision(draft: Draft, decision: Decision) -> Draft:
             decision.rule,
             decision.outcome,
             decision.why,
-        ):
-            if known.evidence == decision.evidence or decision.outcome == "noted":
-                return draft
+        ) and (known.evidence == decision.evidence or decision.outcome == "noted"):
+            return draft
     if len(draft.decisions) >= DECISIONS_KEPT and decision.outcome in {"noted", "doubt"}:
         return draft
     return msgspec.structs.replace(draft, decisions=(*draft.decisions, decision))

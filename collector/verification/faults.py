@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from msgspec.structs import replace
 
 from collector.records.case import Evidence, Kind, State
 from collector.verification import direct
 from collector.verification.bench import Bench, lost_path
 from collector.verification.draft import Draft
-from collector.verification.kinds import PATH_LOSS, Role, role_of
+from collector.verification.kinds import PATH_LOSS, SCHEDULE, Role, role_of, subject_of
 from collector.verification.timing import Surely, within
 from collector.verification.transitions import Input, Lane
-from protocols.panel_event import Code, PanelEvent
-
-_KEYED_BY_DETAIL: Final = frozenset({int(Code.SEQUENCE_GAP), int(Code.PANEL_LOST)})
-"""Each gap is its own fault, and each path's loss."""
+from protocols.panel_event import Code, PanelEvent, Qualifier
 
 
 def tamper(bench: Bench, evidence: Evidence) -> None:
@@ -54,6 +49,8 @@ def trouble(bench: Bench, evidence: Evidence) -> None:
 def restore(bench: Bench, evidence: Evidence) -> None:
     """Pair a restore with its own alarm: same code family, area and zone, not yet restored."""
     event = evidence.event
+    if event.code in SCHEDULE:
+        return
     if event.code in PATH_LOSS:
         path = lost_path(evidence)
         kept = tuple(
@@ -76,6 +73,16 @@ def restore(bench: Bench, evidence: Evidence) -> None:
         return
 
 
+def back(bench: Bench, evidence: Evidence) -> None:
+    """The panel runs again: an announced shutdown is over."""
+    shutdown = bench.state.shutdown
+    if shutdown is None:
+        return
+    bench.state = replace(bench.state, shutdown=None)
+    over = replace(shutdown.event, code=Code.PANEL_SHUTDOWN, q=Qualifier.RESTORE)
+    restore(bench, replace(evidence, event=over))
+
+
 def _restored(known: Evidence, restore_: Evidence) -> Evidence:
     mine, its = known.event, restore_.event
     same = (mine.area, mine.zone) == (its.area, its.zone) and _family(mine) == _family(its)
@@ -88,12 +95,11 @@ def _family(event: PanelEvent) -> tuple[str, int, str]:
     role = role_of(event.code)
     if role is Role.BURGLARY:
         return role.name, 0, ""
-    return role.name, event.code, event.detail if event.code in _KEYED_BY_DETAIL else ""
+    return role.name, event.code, subject_of(event)
 
 
 def _key(event: PanelEvent) -> tuple[int, int, int, str]:
-    detail = event.detail if event.code in _KEYED_BY_DETAIL else ""
-    return event.code, event.area, event.zone, detail
+    return event.code, event.area, event.zone, subject_of(event)
 
 
 def _when_all_restored(bench: Bench, draft: Draft, evidence: Evidence) -> Draft:

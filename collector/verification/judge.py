@@ -62,6 +62,8 @@ def _alarm(bench: Bench, role: Role, evidence: Evidence) -> None:
             faults.trouble(bench, evidence)
     if evidence.event.code in PATH_LOSS:
         burglary.path_lost(bench, evidence)
+    if evidence.event.code == Code.EXIT_ERROR:
+        surroundings.exit_error(bench, evidence)
     if evidence.event.code == Code.PANEL_SHUTDOWN:
         bench.state = replace(bench.state, shutdown=evidence)
 

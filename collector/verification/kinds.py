@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum, auto
 from typing import Final
 
 from collector.records.case import Kind
-from protocols.panel_event import Code
+from protocols.panel_event import Code, PanelEvent
 
 
 class Role(Enum):
@@ -55,6 +56,8 @@ _EXACT: Final[dict[int, Role]] = {
     Code.SENSOR_MASKED: Role.TAMPER,
     Code.CODE_LOCKOUT: Role.TAMPER,
     Code.PATHS_TAMPERED: Role.TAMPER,
+    Code.CROSS_ZONE_TROUBLE: Role.BURGLARY,
+    Code.PANEL_RESET: Role.LOG,
     Code.CONFIG_CHANGED: Role.LOG,
     Code.ALARM_CANCEL: Role.CANCEL,
     Code.ABORT: Role.ABORT,
@@ -71,10 +74,12 @@ _EXACT: Final[dict[int, Role]] = {
     Code.ENTRY_DELAY: Role.LOG,
     Code.EXIT_DELAY: Role.LOG,
     Code.ALARM_MEMORY: Role.LOG,
+    Code.SIREN_SILENCED: Role.LOG,
     Code.BOOT: Role.LOG,
     Code.SITE_CHANGED: Role.LOG,
 }
-"""145, 341, 383: DC-05 expansion module and sensor tampers that foreign panels send."""
+"""145, 341, 383: DC-05 expansion module and sensor tampers that foreign panels send. 378 is how a
+panel tells the lone first trip of a cross-zone pair (CP-01): a trip, so a burglary case."""
 
 _OPEN_CLOSE: Final = frozenset({400, 401, 402, 403, 404, 405, 407, 408, 409, 441, 442, 443, 444})
 
@@ -98,7 +103,7 @@ _RANGES: Final = (
     (120, 129, Role.HOLDUP),
     (130, 149, Role.BURGLARY),
     (150, 169, Role.ENVIRONMENT),
-    (445, 452, Role.LOG),
+    (445, 450, Role.LOG),
     (456, 458, Role.LOG),
     (460, 466, Role.LOG),
     (570, 579, Role.LOG),
@@ -116,10 +121,34 @@ def is_known(code: int) -> bool:
 _KNOWN: Final = frozenset(int(code) for code in Code)
 
 
+SCHEDULE: Final = frozenset({int(Code.EARLY_OPEN_CLOSE), int(Code.LATE_OPEN_CLOSE)})
+"""NEW is an opening out of hours (R27), a case; RESTORE is a closing, a note."""
+
+BACK: Final = frozenset({int(Code.BOOT), int(Code.PANEL_RESET)})
+"""The panel runs again: ends a PANEL_SHUTDOWN."""
+
+
+def words_of(detail: str) -> set[str]:
+    """The tokens of a detail."""
+    return set(re.split(r"[\s;,:=]+", detail))
+
+
 def path_of(code: int, detail: str) -> str:
     """Which path a loss concerns; PANEL_LOST names its path in `detail`, the MQTT one if none."""
-    if code == Code.PATH_PHONE_FAULT:
-        return "phone"
-    if code == Code.PANEL_LOST and "phone" in detail.split():
-        return "phone"
-    return "ip"
+    phone = code == Code.PANEL_LOST and "phone" in words_of(detail)
+    return "phone" if phone or code == Code.PATH_PHONE_FAULT else "ip"
+
+
+def subject_of(event: PanelEvent) -> str:
+    """What tells apart two faults of one code, area and zone, beyond these."""
+    code, detail = event.code, event.detail
+    if code == Code.SEQUENCE_GAP:
+        return detail.partition(";why=")[0]
+    if code == Code.PANEL_LOST:
+        return path_of(code, detail)
+    if code in _BY_ROLE and not event.zone:
+        return re.split(r"[\s:]", detail, maxsplit=1)[0]
+    return ""
+
+
+_BY_ROLE: Final = frozenset({int(Code.PANEL_TAMPER), int(Code.ZONE_TROUBLE)})

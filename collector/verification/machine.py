@@ -28,12 +28,13 @@ from collector.verification.history import follows, in_order
 from collector.verification.judge import Judge
 from collector.verification.rules import Rules
 from collector.verification.transitions import Lane
-from collector.verification.view import Mark, case_of
+from collector.verification.view import Mark, case_of, window_end
 from protocols.instants import US_PER_S, UtcTime
 from protocols.mqtt.payloads import SiteCard
 
 LATE_KEPT_US: Final = 24 * 3600 * US_PER_S
 LATE_KEPT: Final = 192
+LATE_SLACK: Final = 64
 """A report later than this, or than this many others, is judged as it comes."""
 OPEN_KEPT: Final = 512
 """Open cases the machine itself can still change; older ones stay open in the ledger."""
@@ -65,7 +66,7 @@ class _Snapshot(msgspec.Struct, frozen=True, array_like=True):
     recent: tuple[Occurrence, ...]
     marks: tuple[Mark, ...]
     newest: UtcTime
-    ids: tuple[tuple[int, int], ...]
+    top: int
 
 
 class CaseMachine:
@@ -81,6 +82,7 @@ class CaseMachine:
         self._recent: list[Occurrence] = []
         self._states: list[FoldState] = []
         self._newest = UtcTime(0)
+        self._top = 0
         self._shown: dict[int, Draft] = {}
         self._judge = Judge(rules, card, self._closed)
 
@@ -89,6 +91,7 @@ class CaseMachine:
     def receive(self, occurrence: Occurrence, now: UtcTime) -> list[CaseEffect]:
         """One Occurrence, new or with more Signals joined; again is harmless."""
         self._newest = max(self._newest, occurrence.received)
+        self._top = max(self._top, occurrence.id)
         revised = self._place(occurrence)
         effects = self._changes(now, revised=revised)
         self._settle()
@@ -110,11 +113,16 @@ class CaseMachine:
         ends = [end for end in map(self._window_end, self._shown.values()) if end is not None]
         return min(ends, default=None)
 
-    def operator(self, act: OperatorAct, now: UtcTime) -> list[CaseEffect]:
-        """An operator takes or closes a case. Empty: no such open case here, or nothing to do."""
+    def operator(
+        self, act: OperatorAct, now: UtcTime, stored: Case | None = None
+    ) -> list[CaseEffect]:
+        """An operator takes or closes a case. Empty: no such open case, or nothing to do.
+
+        `stored`: the ledger's own copy, for a case so old that the machine has let go of it.
+        """
         draft = self._shown.get(act.case)
         if draft is None:
-            return []
+            return [] if stored is None else _by_hand(act, now, stored)
         mark = self._mark(draft.id)
         if act.act == "take":
             changed = replace(mark, taken_by=act.operator, note=act.note or mark.note, acted_at=now)
@@ -127,11 +135,11 @@ class CaseMachine:
                 closed_at=now,
                 outcome=act.outcome,
                 note=act.note or mark.note,
-                closed_upto=max((one.occurrence for one in draft.evidence), default=draft.top),
+                closed_upto=draft.top,
+                seen=mark.seen or self._top,
                 acted_at=now,
             )
-            changed = replace(changed, closed_upto=max(changed.closed_upto, draft.top))
-            self._closed[draft.id] = changed.closed_upto
+            self._closed[draft.id] = changed.seen
         else:
             return []
         if changed == mark:
@@ -164,7 +172,7 @@ class CaseMachine:
                 recent=tuple(self._recent),
                 marks=tuple(self._marks.values()),
                 newest=self._newest,
-                ids=tuple((draft.opener, draft.id) for draft in self._shown.values()),
+                top=self._top,
             )
         )
 
@@ -179,10 +187,11 @@ class CaseMachine:
         saved = _DECODER.decode(snapshot)
         machine = cls(rules, panel, card)
         machine._newest = saved.newest
+        machine._top = saved.top
         for mark in saved.marks:
             machine._marks[mark.case] = mark
-            if mark.closed_upto:
-                machine._closed[mark.case] = mark.closed_upto
+            if mark.seen:
+                machine._closed[mark.case] = mark.seen
         if saved.sha256 == rules.sha256 and saved.card == _digest(card):
             machine._settled = saved.settled
             machine._recent = list(saved.recent)
@@ -222,17 +231,14 @@ class CaseMachine:
 
     def _changes(self, now: UtcTime, *, revised: bool) -> list[CaseEffect]:
         head = self._head()
-        effects: list[CaseEffect] = []
-        shown: dict[int, Draft] = {}
+        shown = {draft.id: draft for draft in head.drafts}
+        gone = [draft for case, draft in self._shown.items() if case not in shown]
+        effects: list[CaseEffect] = [self._merged(draft, shown, now) for draft in gone]
         for draft in head.drafts:
-            shown[draft.id] = draft
             before = self._shown.get(draft.id)
             if before is draft or (revised and before == draft):
                 continue
             effects += self._changed(draft, before, revised=revised)
-        for gone, draft in self._shown.items():
-            if gone not in shown:
-                effects.append(self._merged(draft, shown, now))
         self._shown = shown
         return effects
 
@@ -243,7 +249,6 @@ class CaseMachine:
             mark = replace(mark, revised=(*mark.revised, (was, draft.received))[-8:])
         if mark.closed_upto and draft.top > mark.closed_upto:
             mark = replace(mark, reopened=mark.reopened + 1, closed_upto=0, told=())
-            self._closed.pop(draft.id, None)
         wanted = tuple(want for want in draft.wants if want.to not in mark.told)
         mark = replace(mark, told=(*mark.told, *(want.to for want in wanted)))
         if mark != Mark(draft.id) or draft.id in self._marks:
@@ -275,7 +280,12 @@ class CaseMachine:
             ),
             0,
         )
-        case = self._case(draft, self._mark(draft.id))
+        mark = self._mark(draft.id)
+        case = self._case(draft, mark)
+        if home:
+            there = self._mark(home)
+            told = tuple(to for to in mark.told if to not in there.told)
+            self._marks[home] = replace(there, told=(*there.told, *told))
         return CaseChanged(
             replace(
                 case,
@@ -298,15 +308,15 @@ class CaseMachine:
             return None
         if mark.window_over or mark.closed_upto:
             return None
-        first = draft.first
-        return UtcTime(first.at + first.err_us + self._rules.window_us)
+        return window_end(draft, self._rules)
 
     # Bounded state
 
     def _settle(self) -> None:
         """Let go of what is too old to be judged again, and of cases that are over."""
         limit = self._newest - LATE_KEPT_US
-        count = max(0, len(self._recent) - LATE_KEPT)
+        many = len(self._recent) - LATE_KEPT
+        count = many if many > LATE_SLACK else 0
         while count < len(self._recent) and self._recent[count].received < limit:
             count += 1
         if count == 0:
@@ -330,27 +340,47 @@ class CaseMachine:
         if spare > 0:
             gone = {draft.opener for draft in over}
             rest = [draft for draft in self._settled.drafts if draft.opener not in gone]
-            over += [draft for draft in rest[:spare] if draft.received < limit]
+            over += rest[:spare]
         if not over:
             return
         openers = {draft.opener for draft in over}
         self._settled = _without(self._settled, openers)
         self._states = [_without(state, openers) for state in self._states]
-        for draft in over:
-            self._shown.pop(draft.id, None)
-            self._marks.pop(draft.id, None)
-            self._closed.pop(draft.id, None)
+        self._shown = {draft.id: draft for draft in self._head().drafts}
+        for case in [case for case in self._marks if case not in self._shown]:
+            self._marks.pop(case)
+            self._closed.pop(case, None)
 
     def _is_over(self, draft: Draft, limit: int, held: set[int]) -> bool:
         if draft.received >= limit or draft.top in held:
             return False
-        closed = self._closed.get(draft.id, 0) >= draft.top
+        closed = self._mark(draft.id).closed_upto >= draft.top
         return closed or draft.verdict in {State.CANCELLED, State.CLOSED}
 
 
 _CLOSING: Final = frozenset({Outcome.REAL, Outcome.FALSE, Outcome.TEST, Outcome.UNKNOWN})
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(_Snapshot)
+
+
+def _by_hand(act: OperatorAct, now: UtcTime, stored: Case) -> list[CaseEffect]:
+    """Take or close a case that only the ledger still holds."""
+    if stored.id != act.case or stored.state is State.CLOSED:
+        return []
+    if act.act == "take":
+        return [CaseChanged(replace(stored, taken_by=act.operator, updated_at=now))]
+    if act.act != "close" or act.outcome not in _CLOSING:
+        return []
+    closed = replace(
+        stored,
+        state=State.CLOSED,
+        outcome=act.outcome,
+        closed_by=act.operator,
+        closed_at=now,
+        note=act.note or stored.note,
+        updated_at=now,
+    )
+    return [CaseChanged(closed)]
 
 
 def _without(state: FoldState, openers: set[int]) -> FoldState:

@@ -7,9 +7,10 @@ from typing import Final
 from msgspec.structs import replace
 
 from collector.records.case import Evidence, Kind, State
-from collector.verification import burglary
+from collector.verification import burglary, faults
 from collector.verification.bench import Bench
 from collector.verification.draft import AreaState, area_of, with_area
+from collector.verification.kinds import BACK
 from collector.verification.rules import US_PER_MIN
 from collector.verification.timing import Surely, within
 from protocols.panel_event import Code, Qualifier
@@ -24,16 +25,12 @@ def open_close(bench: Bench, evidence: Evidence) -> None:
     armed = event.q is Qualifier.RESTORE
     for number in _areas(bench, event.area):
         known = area_of(bench.state, number)
-        if armed and known.armed and known.since is not None and event.code not in _MODES:
-            # A second report of one closing (late close beside close) is no new armed period.
+        mode = _MODES.get(event.code, "full") if armed else ""
+        if armed and known.armed:
+            # Another report of one closing, or another mode: the armed period goes on.
+            bench.state = with_area(bench.state, replace(known, area=number, mode=mode))
             continue
-        area = AreaState(
-            number,
-            armed=armed,
-            since=evidence.at,
-            by=event.user,
-            mode=(_MODES.get(event.code, "full") if armed else ""),
-        )
+        area = AreaState(number, armed=armed, since=evidence.at, by=event.user, mode=mode)
         bench.state = with_area(bench.state, area)
         if armed:
             _end(bench, number)
@@ -76,10 +73,11 @@ def entry_door(bench: Bench, evidence: Evidence) -> None:
         bench.state = with_area(bench.state, replace(area, entry_door=evidence))
     for draft in bench.state.drafts:
         opened = draft.context.entry_door_at is not None or draft.ended
-        if draft.kind is Kind.BURGLARY and not opened and draft.verdict is State.UNCONFIRMED:
-            if burglary.touches(draft, evidence.event.area):
-                context = replace(draft.context, entry_door_at=evidence.at)
-                bench.put(replace(draft, context=context))
+        if draft.kind is not Kind.BURGLARY or opened or draft.verdict is not State.UNCONFIRMED:
+            continue
+        if burglary.touches(draft, evidence.event.area):
+            context = replace(draft.context, entry_door_at=evidence.at)
+            bench.put(replace(draft, context=context))
 
 
 def recent_close(bench: Bench, evidence: Evidence) -> None:
@@ -114,5 +112,13 @@ def is_on_test(bench: Bench, evidence: Evidence) -> bool:
     return False
 
 
+def exit_error(bench: Bench, evidence: Evidence) -> None:
+    """A door still open when the exit time was over (CP-01): said of the alarm that follows."""
+    area = area_of(bench.state, evidence.event.area)
+    bench.state = with_area(bench.state, replace(area, exit_error=evidence))
+
+
 def log(bench: Bench, evidence: Evidence) -> None:
-    """Kept in the ledger, says nothing about a case."""
+    """Kept in the ledger; a start ends an announced shutdown."""
+    if evidence.event.code in BACK:
+        faults.back(bench, evidence)

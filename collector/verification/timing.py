@@ -21,10 +21,10 @@ def gap_us(first: Evidence, second: Evidence) -> tuple[int, int]:
     Within one boot the monotonic clock tells exactly; otherwise both error bounds count, and the
     panel's own sequence still tells which came first.
     """
-    if first.boot and first.boot == second.boot:
-        if first.mono is not None and second.mono is not None:
-            exact = (second.mono - first.mono) // 1000
-            return exact, exact
+    one_boot = first.boot and first.boot == second.boot
+    if one_boot and first.mono is not None and second.mono is not None:
+        exact = (second.mono - first.mono) // 1000
+        return exact, exact
     apart = second.at - first.at
     doubt = first.err_us + second.err_us
     least, most = apart - doubt, apart + doubt

@@ -15,7 +15,8 @@ from protocols.instants import UtcTime
 class Mark(msgspec.Struct, frozen=True, array_like=True):
     """What was done about a case: acts, which no later judgement undoes.
 
-    `closed_upto`: highest Occurrence id the closing operator had seen; 0 is not closed. `told`: who
+    `closed_upto`: highest alarm in the case when it was closed; 0 is not closed. `seen`: highest
+    Occurrence here when it was first closed; what came later makes a case of its own. `told`: who
     was told in this round; a reopened case is told anew. `revised`: verdicts changed by late ones.
     """
 
@@ -24,6 +25,7 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
     closed_by: str = ""
     closed_at: UtcTime | None = None
     closed_upto: int = 0
+    seen: int = 0
     outcome: Outcome = Outcome.OPEN
     note: str = ""
     told: tuple[Destination, ...] = ()
@@ -39,7 +41,7 @@ def case_of(panel: str, draft: Draft, mark: Mark, rules: Rules) -> Case:
     restored = draft.verdict is State.CLOSED
     outcome = Outcome.RESTORED if restored else Outcome.OPEN
     verified = draft.lane == Lane.VERIFIED.value
-    until = draft.first.at + draft.first.err_us + rules.window_us
+    until = window_end(draft, rules)
     return Case(
         id=draft.id,
         panel=panel,
@@ -59,13 +61,19 @@ def case_of(panel: str, draft: Draft, mark: Mark, rules: Rules) -> Case:
         closed_by=mark.closed_by if closed else "",
         closed_at=mark.closed_at if closed else None,
         note=mark.note,
-        window_until=UtcTime(until) if verified else None,
+        window_until=until if verified else None,
         window_over=mark.window_over,
         more=draft.more,
         runaway=draft.runaway,
         unknown_code=draft.unknown_code,
         context=draft.context,
     )
+
+
+def window_end(draft: Draft, rules: Rules) -> UtcTime:
+    """When no trip can be inside the window any more; an alarm is never later than its receipt."""
+    first = draft.first
+    return UtcTime(min(first.at + first.err_us, first.received) + rules.window_us)
 
 
 def _state(draft: Draft, mark: Mark, *, closed: bool) -> State:
