@@ -1,0 +1,46 @@
+"""Configuration of the collector's chain: where it keeps things and how long it waits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from collector import dedupe, intake
+
+
+class LimitsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bounds of memory and of the work done at a time."""
+
+    queue_messages: int = 20_000
+    """Inbound messages waiting; when full the MQTT thread waits (A3)."""
+    queue_bytes: int = 64 * 1024 * 1024
+    batch_messages: int = 512
+    stage_signals: int = 32
+    """Signals judged between two batches while messages wait."""
+    backlog_signals: int = 20_000
+    """Signals not yet judged beyond which judging goes before receiving."""
+
+
+class CollectorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`ledger_url` empty: SQLite in `data_dir`. `rules`: the confirmation rule file."""
+
+    data_dir: Path
+    ledger_url: str = ""
+    rules: str = "bs8243"
+    limits: LimitsConfig = LimitsConfig()
+    intake: intake.Policy = intake.Policy()
+    supervision: intake.SupervisionPolicy = intake.SupervisionPolicy()
+    dedupe: dedupe.Policy = dedupe.Policy()
+    store_retry_s: float = 0.5
+    """First wait after the ledger refused a commit; doubles up to ten times that."""
+
+    @property
+    def url(self) -> str:
+        """SQLAlchemy URL of the ledger."""
+        return self.ledger_url or f"sqlite:///{self.data_dir / 'ledger.db'}"
+
+    @property
+    def control_socket(self) -> Path:
+        """Unix socket for operators' tools on this machine."""
+        return self.data_dir / "control.sock"

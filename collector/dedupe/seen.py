@@ -1,0 +1,99 @@
+"""What dedupe remembers of a panel: Occurrences in the window, and which seqs it has seen."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import msgspec
+
+from collector.records.signal import Signal
+
+Key = tuple[int, int, int, int]
+"""(code, qualifier, area, zone)."""
+
+
+class Seen(msgspec.Struct, array_like=True):
+    """One Occurrence. It truly happened between `lo` and `hi` (µs UTC). `epoch` 0: no identity."""
+
+    occurrence: int
+    key: Key
+    lo: int
+    hi: int
+    received: int
+    epoch: int
+    seq: int
+    digest: str
+    paths: tuple[str, ...]
+
+    def overlaps(self, other: Seen) -> bool:
+        """They may be the same moment."""
+        return self.lo <= other.hi and other.lo <= self.hi
+
+
+class Stretch(msgspec.Struct, array_like=True):
+    """Seqs `first`..`last` of an epoch, all seen. Bounds of the time of its two ends."""
+
+    epoch: int
+    first: int
+    last: int
+    first_hi: int
+    last_lo: int
+
+
+class Stretches(msgspec.Struct, array_like=True):
+    """Seen seqs in order. Between two stretches something may be unknown, and only there."""
+
+    items: list[Stretch] = []
+
+    def add(self, epoch: int, seq: int, lo: int, hi: int, limit: int) -> bool:
+        """Note one identified Record; the oldest stretch goes when there are too many.
+
+        False: it was seen before.
+        """
+        items = self.items
+        at = len(items)
+        while at and (items[at - 1].epoch, items[at - 1].first) > (epoch, seq):
+            at -= 1
+        left = items[at - 1] if at else None
+        if left is not None and left.epoch == epoch and seq <= left.last + 1:
+            if seq <= left.last:
+                return False
+            left.last, left.last_lo = seq, lo
+        else:
+            left = Stretch(epoch, seq, seq, hi, lo)
+            items.insert(at, left)
+            at += 1
+        right = items[at] if at < len(items) else None
+        if right is not None and right.epoch == epoch and right.first == left.last + 1:
+            left.last, left.last_lo = right.last, right.last_lo
+            del items[at]
+        del items[:-limit]
+        return True
+
+    def complete(self, lo: int, hi: int) -> bool:
+        """No unknown Record can have happened between `lo` and `hi`, save ones newer than all."""
+        items = self.items
+        if not items:
+            return False
+        if (items[0].epoch, items[0].first) != (1, 1) and items[0].first_hi >= lo:
+            return False
+        return all(
+            right.first_hi < lo or left.last_lo > hi
+            for left, right in pairwise(items)
+        )
+
+
+def seen_of(signal: Signal, slack_us: int) -> Seen:
+    """The memory of a Signal that opens an Occurrence."""
+    event = signal.event
+    return Seen(
+        occurrence=signal.id,
+        key=(event.code, int(event.q), event.area, event.zone),
+        lo=signal.at - signal.err_us - slack_us,
+        hi=signal.at + signal.err_us + slack_us,
+        received=signal.received,
+        epoch=signal.epoch,
+        seq=signal.seq,
+        digest=signal.digest,
+        paths=(signal.path,),
+    )
