@@ -1,43 +1,110 @@
-"""Reads and checks the panel's TOML file."""
+"""Reads and checks the panel's TOML file. Keys are the field names of `edge.config.PanelConfig`."""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
-import msgspec
-
+from edge.adapters import config_checks, config_places, config_shape, config_warnings
+from edge.adapters.config_problem import ConfigError, Phrase, Problem, Report
 from edge.config import PanelConfig
+
+__all__ = ["Checked", "ConfigError", "Problem", "check", "load", "load_checked"]
+
+FILE_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong in the file: where, what stands there, what should, how to mend it."""
+class Checked:
+    """A configuration that may be used, with what is allowed but against a clause."""
 
-    file: str
-    key: str
-    value: str
-    expected: str
-    mend: str
+    config: PanelConfig
+    warnings: tuple[Problem, ...]
 
 
-class ConfigError(Exception):
-    """The file cannot be used. `str` tells every problem at once."""
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__(problems)
-        self.problems = problems
-
-    def __str__(self) -> str:
-        return "\n".join(
-            f"{p.file}: {p.key}: {p.value}: expected {p.expected}; {p.mend}" for p in self.problems
-        )
+def load(path: Path, *, files: bool = True) -> PanelConfig:
+    """The checked configuration. Raises ConfigError with every problem, and nothing else."""
+    return load_checked(path, files=files).config
 
 
-def load(path: Path) -> PanelConfig:
-    """The checked configuration. Raises ConfigError, nothing else."""
+def load_checked(path: Path, *, files: bool = True) -> Checked:
+    """The same with its warnings. `files` False: do not look for the certificate files."""
+    report, warnings = Report(path.name), Report(path.name)
+    data = _parse(path, report)
+    if data is None:
+        raise ConfigError(tuple(report.problems))
+    draft = config_shape.convert(data, PanelConfig, report)
+    config_checks.refuse(draft, report)
+    if files:
+        config_places.refuse(draft, path, report, warnings)
+    if report.problems or draft.whole is None:
+        raise ConfigError(tuple(report.problems))
+    config: PanelConfig = draft.whole
+    config_warnings.warn(config, warnings)
+    return Checked(config, tuple(warnings.problems))
+
+
+def check(config: PanelConfig, file: str = "panel.toml") -> Checked:
+    """Checks a configuration made elsewhere. Raises ConfigError."""
+    import msgspec
+
+    report, warnings = Report(file), Report(file)
+    draft = config_shape.convert(msgspec.to_builtins(config), PanelConfig, report)
+    config_checks.refuse(draft, report)
+    if report.problems:
+        raise ConfigError(tuple(report.problems))
+    config_warnings.warn(config, warnings)
+    return Checked(config, tuple(warnings.problems))
+
+
+def _parse(path: Path, report: Report) -> dict[str, Any] | None:
     try:
-        return msgspec.convert(tomllib.loads(path.read_text()), PanelConfig)
+        with path.open("rb") as stream:
+            raw = stream.read(FILE_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise ConfigError((Problem(path.name, "", str(error), "", ""),)) from error
+        report.add(
+            "",
+            str(path),
+            Phrase("a readable file", "可读的文件"),
+            Phrase(f"the system says: {error}", f"系统提示：{error}"),
+        )
+        return None
+    if len(raw) > FILE_BYTES:
+        report.add(
+            "",
+            f"more than {FILE_BYTES} bytes",
+            Phrase("a panel file of at most 1 MiB", "不超过 1 MiB 的主机配置文件"),
+            Phrase("is this the right file?", "请核对是否选错文件"),
+        )
+        return None
+    try:
+        return tomllib.loads(raw.decode())
+    except UnicodeDecodeError as error:
+        _syntax(report, raw[: error.start].decode(), "not UTF-8 text", None)
+    except tomllib.TOMLDecodeError as error:
+        _syntax(
+            report, raw.decode(), str(error), re.search(r"line (\d+), column (\d+)", str(error))
+        )
+    except (RecursionError, ValueError, OverflowError) as error:
+        # tomllib lets these out for nesting without end, impossible dates and endless digits
+        _syntax(report, "", f"{type(error).__name__}: {error}", None)
+    return None
+
+
+def _syntax(report: Report, text: str, why: str, place: re.Match[str] | None) -> None:
+    if place is not None:
+        line, column = int(place[1]), int(place[2])
+    else:
+        line, column = text.count("\n") + 1, len(text) - (text.rfind("\n") + 1) + 1
+    report.add(
+        f"line {line}, column {column}",
+        why,
+        Phrase("TOML 1.0, UTF-8", "TOML 1.0，UTF-8 编码"),
+        Phrase(
+            "mend this place: often a quote or bracket is missing there or just before",
+            "修改此处：常为此处或之前缺少引号或括号",
+        ),
+    )
