@@ -24,7 +24,7 @@ from protocols.instants import US_PER_S, UtcTime
 
 MAX_LINE_BYTES: Final = 16_384
 MAX_SUBJECT: Final = 512
-MAX_PENDING: Final = 1024
+MAX_KINDS: Final = 1024
 REPEAT_WINDOW_S: Final = 60
 
 
@@ -49,14 +49,14 @@ class Refusal(StrEnum):
 class Refused:
     """One refusal: who (`peer` is address:port), why, what it showed or wanted, when.
 
-    `count` > 1: that many more like it from the same host within the window that ended at `at`.
+    `again`: it stands for that many more of a kind already told, up to `at`; 0: the first of it.
     """
 
     peer: str
     reason: Refusal
     subject: str
     at: UtcTime
-    count: int = 1
+    again: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +169,9 @@ def _time(stamp: str) -> UtcTime | None:
 
 
 class RepeatFilter:
-    """Lets the first refusal of a kind through and counts the rest, so that nobody can fill the
-    ledger by knocking. One kind is host, reason and subject; at most MAX_PENDING kinds are kept.
+    """Lets the first refusal of a kind through and counts the rest of a window, so that nobody can
+    fill the ledger by knocking. A kind is host, reason and subject; beyond MAX_KINDS in a window
+    only the reason is told apart.
     """
 
     def __init__(self, window_s: float = REPEAT_WINDOW_S) -> None:
@@ -178,15 +179,16 @@ class RepeatFilter:
         self._open: dict[tuple[str, Refusal, str], tuple[UtcTime, Refused | None]] = {}
 
     def receive(self, refused: Refused) -> list[Refused]:
-        """What to record now."""
+        """What to record now: `refused` itself or nothing."""
         kind = (refused.peer.rpartition(":")[0], refused.reason, refused.subject)
+        if kind not in self._open and len(self._open) >= MAX_KINDS:
+            kind = ("", refused.reason, "")
         entry = self._open.get(kind)
         if entry is None:
-            over = self._close(next(iter(self._open))) if len(self._open) >= MAX_PENDING else []
             self._open[kind] = (refused.at, None)
-            return [*over, refused]
+            return [refused]
         began, more = entry
-        counted = replace(refused, count=more.count + 1 if more else 1)
+        counted = replace(refused, again=more.again + 1 if more else 1)
         self._open[kind] = (began, counted)
         return []
 
@@ -195,7 +197,7 @@ class RepeatFilter:
         over = [
             kind
             for kind, (began, _) in self._open.items()
-            if not 0 <= now - began < self._window_us
+            if not -self._window_us < now - began < self._window_us
         ]
         return [refused for kind in over for refused in self._close(kind)]
 

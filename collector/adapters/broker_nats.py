@@ -1,16 +1,7 @@
 """The collector's own MQTT broker: nats-server as a child process (D3).
 
-Rights come from the client certificate alone: `verify_and_map` looks up the certificate's URI
-`urn:tocsin:<name>:<serial>` among the users, so a user is one certificate, not one panel.
-
-| who | may publish | may subscribe |
-|---|---|---|
-| panel | tocsin.v1.<panel>.{ev,hb,site,will,gone} | tocsin.v1.<panel>.{ack,cmd} |
-| collector | tocsin.v1.*.{ack,cmd} | tocsin.v1.*.{ev,hb,site,will,gone} |
-| revoked certificate | nothing, and a password nobody has | nothing |
-
-Nobody gets any `$MQTT`, `$JS` or `$SYS` subject. A revoked certificate stays in the list, locked,
-so that the broker's log says who it was.
+Started, given its rights (nats_rights.py), reloaded when the registry changes, restarted when it
+dies, ended when we end. JetStream is what MQTT needs to start; no correctness rests on its disk.
 """
 
 from __future__ import annotations
@@ -33,7 +24,7 @@ from typing import Final
 import msgspec
 
 from collector import CollectorError
-from collector.adapters.authority import Authority, KeyPair, identity
+from collector.adapters.authority import Authority
 from collector.adapters.broker_log import (
     Fault,
     LogFollower,
@@ -46,10 +37,9 @@ from collector.adapters.broker_log import (
 )
 from collector.adapters.durable_file import AlreadyHeldError, locked, replace_file
 from collector.adapters.mqtt_link import BrokerAddress
-from collector.adapters.registry import COLLECTOR, Registry, RegistryContent, RegistryError
+from collector.adapters.nats_rights import BrokerError, Listening, configuration
+from collector.adapters.registry import Registry, RegistryError
 from protocols.instants import UtcTime
-from protocols.mqtt.payloads import MAX_PAYLOAD_BYTES
-from protocols.mqtt.topics import FROM_PANEL, ROOT, TO_PANEL
 
 DEFAULT_PORT: Final = 8883
 LOOP_S: Final = 0.1
@@ -61,13 +51,6 @@ STEADY_S: Final = 30.0
 RELOAD_TIMEOUT_S: Final = 10.0
 RENEW_EVERY_S: Final = 3600.0
 MAX_CONNECTIONS: Final = 20_000
-LOG_BYTES: Final = 8 << 20
-LOG_FILES: Final = 4
-STORE_BYTES: Final = 256 << 20
-
-
-class BrokerError(CollectorError):
-    """The broker cannot be started or does not take its configuration; the text says why."""
 
 
 class BrokerState(msgspec.Struct, frozen=True):
@@ -153,7 +136,8 @@ class NatsBroker:
         """Start and wait until it accepts connections. Raises BrokerError with the reason."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            self._hold.enter_context(locked(self._folder / "lock", wait=False))
+            # Other commands probe this lock for an instant (broker_state).
+            self._hold.enter_context(locked(self._folder / "lock", wait_s=1))
         except AlreadyHeldError:
             raise BrokerError(
                 f"another collector is running on {self._folder.parent}: stop it, "
@@ -263,7 +247,7 @@ class NatsBroker:
         assert self._log is not None
         for notice in self._log.notices():
             self._take(notice)
-        for refused in self._repeats.tick(UtcTime(time.time_ns() // 1000)):
+        for refused in self._repeats.tick(_utc_now()):
             self._on_refused(refused)
 
     def _take(self, notice: Notice) -> None:
@@ -280,7 +264,7 @@ class NatsBroker:
                 self._reload_by = 0.0
                 self._announce(self._written)
             case ReloadFailed(text):
-                self._reload_by = 0.0
+                self._stale = True
                 self._on_fault(f"the broker kept its old rights: {text}")
             case Fault(text):
                 self._on_fault(f"the broker: {text}")
@@ -315,17 +299,16 @@ class NatsBroker:
 
     def _write_configuration(self) -> None:
         content = self._registry.content()
-        text = configuration(
-            content,
-            folder=self._folder,
-            server=self._authority.server,
-            host=self._host,
-            mqtt_port=self._ports.mqtt,
-            client_port=self._ports.client,
-            max_connections=self._max_connections,
-            lock_words=self._lock_words,
-        ).encode()
-        replace_file(self._folder / "nats.conf", text)
+        at = Listening(
+            self._folder,
+            self._authority.server,
+            self._host,
+            self._ports.mqtt,
+            self._ports.client,
+            self._max_connections,
+        )
+        text = configuration(content, at, self._lock_words, _utc_now())
+        replace_file(self._folder / "nats.conf", text.encode())
         self._written = content.revision
         self._stale = False
 
@@ -370,77 +353,24 @@ class NatsBroker:
         raise BrokerError(f"a broker of an earlier run, process {pid}, does not end: end it")
 
 
-def configuration(
-    content: RegistryContent,
-    *,
-    folder: Path,
-    server: KeyPair,
-    host: str,
-    mqtt_port: int,
-    client_port: int,
-    max_connections: int,
-    lock_words: str,
-) -> str:
-    """The broker's configuration file. Pure.
+def broker_state(data_dir: Path) -> BrokerState | None:
+    """What the collector running on `data_dir` says of its broker; None when none runs."""
+    folder = data_dir / "broker"
+    try:
+        with locked(folder / "lock", wait_s=0):
+            return None
+    except FileNotFoundError:
+        return None
+    except AlreadyHeldError:
+        pass
+    try:
+        return msgspec.json.decode((folder / "state.json").read_bytes(), type=BrokerState)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
 
-    The NATS client port cannot be switched off, so it is bound to loopback, and every user is
-    allowed over MQTT only. JetStream is what MQTT needs to start; no correctness rests on its disk.
-    """
-    users = "\n".join(
-        [
-            *(
-                _user(COLLECTOR, entry.serial, TO_PANEL, FROM_PANEL, "*")
-                for entry in content.own
-                if entry.revoked is None
-            ),
-            *(
-                _user(panel.id, entry.serial, FROM_PANEL, TO_PANEL, panel.id)
-                if panel.active and entry.revoked is None
-                else _locked_user(panel.id, entry.serial, lock_words)
-                for panel in content.panels
-                for entry in panel.certificates
-            ),
-            *(
-                _locked_user(COLLECTOR, entry.serial, lock_words)
-                for entry in content.own
-                if entry.revoked is not None
-            ),
-        ]
-    )
-    return f"""# Written by the collector; changes are lost.
-server_name: tocsin
-listen: {_quoted(f"127.0.0.1:{client_port}")}
-max_payload: {2 * MAX_PAYLOAD_BYTES}
-max_pending: {32 << 20}
-max_connections: {max_connections}
-logfile: {_quoted(str(folder / "nats.log"))}
-logfile_size_limit: {LOG_BYTES}
-logfile_max_num: {LOG_FILES}
-logtime: true
-logtime_utc: true
-jetstream {{
-  store_dir: {_quoted(str(folder / "store"))}
-  max_memory_store: {STORE_BYTES}
-  max_file_store: {STORE_BYTES}
-}}
-mqtt {{
-  listen: {_quoted(f"{f'[{host}]' if ':' in host else host}:{mqtt_port}")}
-  reject_qos2_publish: true
-  tls {{
-    cert_file: {_quoted(str(server.cert))}
-    key_file: {_quoted(str(server.key))}
-    ca_file: {_quoted(str(server.ca))}
-    verify_and_map: true
-    timeout: 10
-  }}
-}}
-authorization {{
-  timeout: 10
-  users = [
-{users}
-  ]
-}}
-"""
+
+def _utc_now() -> UtcTime:
+    return UtcTime(time.time_ns() // 1000)
 
 
 def find_server() -> str:
@@ -453,37 +383,6 @@ def find_server() -> str:
             "'tocsin[collector]'), or use another broker with --broker mqtts://host:port"
         )
     return found
-
-
-def _user(
-    name: str, serial: str, publish: tuple[str, ...], subscribe: tuple[str, ...], panel: str
-) -> str:
-    return (
-        f"    {{user: {_quoted(identity(name, serial))}, permissions: {{"
-        f"publish: {{allow: [{_subjects(panel, publish)}]}}, "
-        f"subscribe: {{allow: [{_subjects(panel, subscribe)}]}}}}, "
-        f'allowed_connection_types: ["MQTT"]}}'
-    )
-
-
-def _locked_user(name: str, serial: str, lock_words: str) -> str:
-    return (
-        f"    {{user: {_quoted(identity(name, serial))}, password: {_quoted(lock_words)}, "
-        'permissions: {publish: {deny: [">"]}, subscribe: {deny: [">"]}}, '
-        'allowed_connection_types: ["MQTT"]}'
-    )
-
-
-def _subjects(panel: str, leaves: tuple[str, ...]) -> str:
-    root = ROOT.replace("/", ".")
-    return ", ".join(_quoted(f"{root}.{panel}.{leaf}") for leaf in leaves)
-
-
-def _quoted(text: str) -> str:
-    """A string of the configuration language. Raises BrokerError for what it cannot hold."""
-    if '"' in text or "\\" in text or not text.isprintable():
-        raise BrokerError(f"the broker cannot use a path with quotes or backslashes: {text!r}")
-    return f'"{text}"'
 
 
 def _is_free(host: str, port: int) -> bool:

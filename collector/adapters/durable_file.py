@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,17 +46,22 @@ def replace_file(path: Path, content: bytes, mode: int = PRIVATE) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+def locked(path: Path, wait_s: float = 60) -> Iterator[None]:
     """Hold `path` against other processes. The kernel lets go when the holder dies.
 
-    Raises AlreadyHeldError when `wait` is False and somebody holds it.
+    Raises AlreadyHeldError when somebody else still holds it after `wait_s`.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise AlreadyHeldError(path) from None
+        end = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise AlreadyHeldError(path) from None
+                time.sleep(0.005)
         yield
     finally:
         os.close(descriptor)

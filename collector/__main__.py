@@ -1,0 +1,25 @@
+"""`tocsin-collector`: the alarm receiving centre."""
+
+from __future__ import annotations
+
+import typer
+
+from collector.cli import panel, run
+
+app = typer.Typer(
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_show_locals=False,
+    help="Alarm receiving centre. Start with `run`, then add a panel with `panel add`.",
+)
+app.command("run")(run.run)
+app.add_typer(panel.app, name="panel")
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app(prog_name="tocsin-collector")
+
+
+if __name__ == "__main__":
+    main()
