@@ -66,7 +66,7 @@ CREATE TRIGGER losses_kept BEFORE DELETE ON losses
 """
 
 
-class Garbled(Exception):
+class GarbledError(Exception):
     """The database's content cannot be what was written there."""
 
 
@@ -100,12 +100,12 @@ class EpochMap:
         return None
 
     def place(self, row_id: int) -> tuple[int, int]:
-        """(epoch, seq) of a row id, (0, 0) of row 0; raises Garbled for an unknown ordinal."""
+        """(epoch, seq) of a row id, (0, 0) of row 0; raises GarbledError for an unknown ordinal."""
         if row_id == 0:
             return 0, 0
         epoch = self.by_ordinal.get(row_id >> SEQ_BITS)
         if epoch is None:
-            raise Garbled(f"row {row_id} of no epoch")
+            raise GarbledError(f"row {row_id} of no epoch")
         return epoch, row_id & SEQ_MASK
 
     def newest(self) -> tuple[int, int] | None:
@@ -122,7 +122,7 @@ def state_crc(upto: int, boot: str, snapshot: bytes) -> int:
 
 
 class Database:
-    """Connection and statements; raises sqlite3.Error, OSError and Garbled."""
+    """Connection and statements; raises sqlite3.Error, OSError and GarbledError."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
@@ -181,9 +181,10 @@ class Database:
 
     # Reading
 
-    def quick_check(self, deadline_s: float) -> None:
-        """Raises Garbled for broken trees; given up silently at `deadline_s` (monotonic)."""
-        self.connection.set_progress_handler(lambda: time.monotonic() > deadline_s, 20_000)
+    def quick_check(self, deadline_s: float | None) -> None:
+        """Raises GarbledError for broken trees; given up silently at `deadline_s` (monotonic)."""
+        if deadline_s is not None:
+            self.connection.set_progress_handler(lambda: time.monotonic() > deadline_s, 20_000)
         try:
             verdict = self.connection.execute("PRAGMA quick_check(1)").fetchall()
         except sqlite3.OperationalError as error:
@@ -193,7 +194,7 @@ class Database:
         finally:
             self.connection.set_progress_handler(None, 0)
         if verdict != [("ok",)]:
-            raise Garbled("tree")
+            raise GarbledError("tree")
 
     def head_of(self, ordinal: int, panel: str) -> ChainHead:
         """The newest Record of an epoch."""
@@ -204,7 +205,7 @@ class Database:
         if row is None:
             rotated = self.rotated_upto()
             if first < rotated <= last:
-                raise Garbled("epoch rotated away")
+                raise GarbledError("epoch rotated away")
             return start_of(panel, epoch)
         return ChainHead(epoch, row.id & SEQ_MASK, row.digest.hex())
 
@@ -212,7 +213,7 @@ class Database:
         """Whose journal this is."""
         rows = self.connection.execute("SELECT panel, version FROM about").fetchall()
         if len(rows) != 1 or not isinstance(rows[0][0], str):
-            raise Garbled("about")
+            raise GarbledError("about")
         name: str = rows[0][0]
         return name
 
@@ -225,7 +226,7 @@ class Database:
         for ordinal, epoch, recorded in rows:
             sound = isinstance(epoch, int) and ordinal > 0 and recorded in (0, 1)
             if not sound or not 0 < epoch <= MAX_EPOCH:
-                raise Garbled("epochs")
+                raise GarbledError("epochs")
             loaded.add(ordinal, epoch, bool(recorded))
         self.epochs = loaded
 
@@ -247,6 +248,13 @@ class Database:
             "SELECT id, digest, raw FROM records WHERE id = ?", (row_id,)
         ).fetchone()
         return None if found is None else Row(*found)
+
+    def rows_up(self, above: int, limit: int) -> Iterator[Row]:
+        """Rows from over `above` upwards."""
+        for found in self.connection.execute(
+            "SELECT id, digest, raw FROM records WHERE id > ? ORDER BY id LIMIT ?", (above, limit)
+        ):
+            yield Row(*found)
 
     def rows_between(self, first: int, last: int) -> Iterator[Row]:
         """Rows with first <= id <= last, ascending."""
@@ -290,7 +298,7 @@ class Database:
         """Rotation removed rows up to this id."""
         found = self.connection.execute("SELECT upto FROM rotated").fetchall()
         if len(found) != 1 or not isinstance(found[0][0], int):
-            raise Garbled("rotated")
+            raise GarbledError("rotated")
         upto: int = found[0][0]
         return upto
 
@@ -302,14 +310,14 @@ class Database:
         ]
 
     def state(self) -> KeptState | None:
-        """The panel's snapshot; None when there is none, Garbled when it fails its check."""
+        """The panel's snapshot; None when there is none, GarbledError when it fails its check."""
         rows = self.connection.execute("SELECT upto, boot, snapshot, crc FROM state").fetchall()
         if not rows:
             return None
         upto, boot, snapshot, crc = rows[0]
         sound = isinstance(upto, int) and isinstance(boot, str) and isinstance(snapshot, bytes)
         if not sound or state_crc(upto, boot, snapshot) != crc:
-            raise Garbled("state")
+            raise GarbledError("state")
         epoch, seq = self.epochs.place(upto)
         return KeptState(boot, epoch, seq, snapshot)
 
@@ -322,7 +330,7 @@ class Database:
         floor = self.rotated_upto()
         upto, tag = rows[0]
         if not isinstance(upto, int) or not self._tagged(upto, tag, floor):
-            raise Garbled("acked_upto")
+            raise GarbledError("acked_upto")
         debt = PathDebt(upto)
         for row_id, tag in execute("SELECT id, tag FROM acked_beyond WHERE path = ?", (path,)):
             if row_id > upto and self._tagged(row_id, tag, floor):
@@ -331,6 +339,17 @@ class Database:
             if floor < row_id <= upto:
                 debt.again.add(row_id)
         return debt
+
+    def stray_acknowledgements(self) -> list[str]:
+        """Acknowledgements of what is not here, in words."""
+        floor = self.rotated_upto()
+        stray: list[str] = []
+        for path, row_id, tag in self.connection.execute(
+            "SELECT path, id, tag FROM acked_upto UNION ALL SELECT path, id, tag FROM acked_beyond"
+        ).fetchall():
+            if not self._tagged(row_id, tag, floor):
+                stray.append(f"acknowledgement on {path} of no Record: row {row_id}")
+        return stray
 
     def _tagged(self, row_id: int, tag: object, floor: int) -> bool:
         if row_id <= floor:

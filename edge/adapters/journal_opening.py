@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final
 
-from edge.adapters.journal_database import SEQ_MASK, Database, Garbled
+from edge.adapters.journal_database import SEQ_MASK, Database, GarbledError
 from edge.adapters.journal_files import JournalFiles, newest_generation, sync_directory
 from edge.adapters.journal_salvage import Salvage, rebuild, salvage
 from edge.journal.chain import ChainCheck, ChainHead, next_epoch, start_of
@@ -46,7 +46,7 @@ _IOERR_OF_CONTENT: Final = frozenset({266, 522, 8202, 8458})
 """SQLITE_IOERR_READ, _SHORT_READ, _DATA, _CORRUPTFS: the file is bad, not the moment."""
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """The disk or directory refuses; the files are not to blame. `reason` is one token."""
 
     def __init__(self, reason: str) -> None:
@@ -135,13 +135,13 @@ class Opening:
         """The newest Record by this process's own memory: stands in for `journal.head`."""
 
     def attach(self) -> Attached:
-        """Raises Unavailable when nothing can be written here now; never for bad content."""
+        """Raises UnavailableError when nothing can be written here now; never for bad content."""
         try:
             if not self.files.lock():
-                raise Unavailable("locked")
+                raise UnavailableError("locked")
             return self._attach()
         except (sqlite3.Error, OSError) as error:
-            raise Unavailable(reason_of(error)) from error
+            raise UnavailableError(reason_of(error)) from error
 
     def _attach(self) -> Attached:
         note, note_existed = self.files.read_head()
@@ -162,7 +162,7 @@ class Opening:
             generation += 1
             seen = self._inspect(generation, note)
             if seen.damage:
-                raise Unavailable("salvage_failed")
+                raise UnavailableError("salvage_failed")
             seen.state = state
         if not foreign:
             self._judge_side_files(report, seen, (note, note_existed), (copy, copy_existed))
@@ -203,7 +203,7 @@ class Opening:
         path = self.files.database(generation)
         try:
             if path.stat().st_size == 0:
-                raise Garbled("empty")
+                raise GarbledError("empty")
             with closing(Database(path, read_only=True)) as database:
                 if database.panel() != self.panel:
                     seen.foreign = True
@@ -213,7 +213,7 @@ class Opening:
             if not blames_content(error):
                 raise
             seen.damage = f"db={reason_of(error)}"
-        except Garbled as error:
+        except GarbledError as error:
             seen.damage = f"db={str(error).replace(' ', '_')}"
         except (ValueError, TypeError, OverflowError) as error:
             seen.damage = f"db={reason_of(error)}"
@@ -235,7 +235,7 @@ class Opening:
             epoch, seq = database.epochs.place(row.id)
             findings = check.feed(epoch, seq, row.digest.hex(), row.raw)
             if findings:
-                raise Garbled(str(findings[0]))
+                raise GarbledError(str(findings[0]))
             record = check.latest()
             arming = record is not None and changes_arming(record.event)
             if arming and seen.newest_arming == (0, 0):
@@ -246,7 +246,7 @@ class Opening:
         else:
             findings = check.finish(floor & SEQ_MASK if floor else None)
             if findings:
-                raise Garbled(str(findings[0]))
+                raise GarbledError(str(findings[0]))
         seen.state = database.state()
         for path in self.paths:
             database.debt(path)
@@ -269,7 +269,7 @@ class Opening:
         )
         seen.holds_note = rotated or excused or (row is not None and row.digest.hex() == at.digest)
         if note.recorded and not seen.holds_note:
-            raise Garbled("rolled back")
+            raise GarbledError("rolled back")
 
     def _replace(
         self,
@@ -290,7 +290,7 @@ class Opening:
         elif generation and not foreign:
             found = salvage(self.files.database(generation), self.panel, self.paths, note)
         if target is None:
-            raise Unavailable("no_room")
+            raise UnavailableError("no_room")
         if not found.rows and note is not None and note.recorded and note.head.seq:
             found.losses = [Loss(note.head.epoch, 1, note.head.seq)]
         rebuild(found, target, self.panel, self.paths)

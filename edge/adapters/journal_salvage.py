@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
-from edge.adapters.journal_database import SEQ_BITS, Database, Garbled
+from edge.adapters.journal_database import SEQ_BITS, Database, GarbledError
 from edge.journal.chain import ChainHead, read_record
 from edge.journal.owed import PathDebt
 from edge.journal.record_types import Loss
@@ -76,7 +76,7 @@ def _carve(path: Path, panel: str) -> tuple[dict[_Key, dict[bytes, bytes]], bool
 def _take(
     data: mmap.mmap, start: int, panel: str, candidates: dict[_Key, dict[bytes, bytes]]
 ) -> None:
-    """One Record at `start`: before it its digest, before that its length in SQLite's serial type."""
+    """One Record at `start`: before it its digest, before that its length (serial type)."""
     if start < _DIGEST_BYTES + 2:
         return
     high, low = data[start - _DIGEST_BYTES - 2], data[start - _DIGEST_BYTES - 1]
@@ -112,7 +112,7 @@ def _ask_sqlite(path: Path, paths: Iterable[str], found: Salvage) -> None:
                 found.debts[name] = _placed(debt, place)
 
 
-_UNREADABLE: Final = (sqlite3.Error, Garbled, ValueError, TypeError, OverflowError)
+_UNREADABLE: Final = (sqlite3.Error, GarbledError, ValueError, TypeError, OverflowError)
 
 
 def _tried(read: Callable[[], _T], otherwise: _T) -> _T:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from edge.adapters.journal_checkpoint import Checkpointer
-from edge.adapters.journal_database import SEQ_BITS, SEQ_MASK, Database, Garbled, Row
+from edge.adapters.journal_database import SEQ_BITS, SEQ_MASK, Database, GarbledError, Row
 from edge.adapters.journal_files import JournalFiles, newest_generation
 from edge.adapters.journal_opening import (
     Attached,
     Opening,
-    Unavailable,
+    UnavailableError,
     blames_content,
     fresh_epoch,
     reason_of,
@@ -44,7 +44,7 @@ PENDING_ACKS: Final = 2000
 """Unstored acknowledgements that make the next append carry them along."""
 ROTATE_ROWS: Final = 200
 SCRUB_ROWS: Final = 500
-_FAULTS: Final = (sqlite3.Error, OSError, Garbled)
+_FAULTS: Final = (sqlite3.Error, OSError, GarbledError)
 
 
 class JournalStore:
@@ -107,7 +107,7 @@ class JournalStore:
             self._files.directory.mkdir(parents=True, exist_ok=True)
         try:
             attached = self._attach()
-        except Unavailable as unavailable:
+        except UnavailableError as unavailable:
             self._start_in_memory(unavailable.reason)
             return
         state = attached.state
@@ -128,7 +128,7 @@ class JournalStore:
         opening = Opening(self._files, self._panel, self._paths, witness)
         try:
             attached = opening.attach()
-        except Unavailable:
+        except UnavailableError:
             if not self._files.free_reserve():
                 raise
             attached = opening.attach()
@@ -253,13 +253,14 @@ class JournalStore:
         self._copy_due = None if self._files.write_state(state) else state
 
     def _now_head(self) -> ChainHead:
-        return self._head if self._volatile is None else self._volatile.head
+        volatile = self._volatile
+        return self._head if volatile is None else volatile.head
 
     # Without a disk
 
     def _leave_disk(self, error: Exception) -> None:
         database = self._database
-        if isinstance(error, Garbled) or (
+        if isinstance(error, GarbledError) or (
             isinstance(error, sqlite3.Error) and blames_content(error)
         ):
             self._must_reopen = True
@@ -292,7 +293,7 @@ class JournalStore:
             if self._must_reopen:
                 self._reopen(left)
             self._back_fill(volatile, left)
-        except (Unavailable, *_FAULTS) as error:
+        except (UnavailableError, *_FAULTS) as error:
             if isinstance(error, sqlite3.Error) and blames_content(error):
                 self._must_reopen = True
 
@@ -524,10 +525,9 @@ class JournalStore:
                 return None
             return None if row is None else row.digest.hex()
 
-    def head(self) -> ChainHead:
-        """Epoch, newest sequence number and its digest: what a heartbeat tells."""
-        with self._lock:
-            return self._now_head()
+    def newest(self) -> ChainHead:
+        """Epoch, newest sequence number and its digest: what a heartbeat tells. Waits for none."""
+        return self._now_head()
 
     def floor(self, epoch: int) -> int:
         """The oldest sequence number of `epoch` that can still be sent; 0 when none."""
@@ -588,7 +588,7 @@ class JournalStore:
             try:
                 more = self._upkeep(database)
             except _FAULTS as error:
-                if isinstance(error, Garbled) or (
+                if isinstance(error, GarbledError) or (
                     isinstance(error, sqlite3.Error) and blames_content(error)
                 ):
                     self._leave_disk(error)
