@@ -20,6 +20,7 @@ class LinkCause(Enum):
     NOT_ACKNOWLEDGED = "not_acknowledged"
     """Connected, but the collector acknowledges nothing (users.md D1)."""
     LOGIN_REFUSED = "login_refused"
+    """CONNACK refusal. The certificate is the only identity there is, so it is what is refused."""
     SUBSCRIPTION_REFUSED = "subscription_refused"
     PROTOCOL_ERROR = "protocol_error"
     TLS_FAILURE = "tls_failure"
@@ -48,6 +49,7 @@ class LinkCause(Enum):
 
 _OF_CERTIFICATE = frozenset(
     {
+        LinkCause.LOGIN_REFUSED,
         LinkCause.CERTIFICATE_UNREADABLE,
         LinkCause.CERTIFICATE_EXPIRED,
         LinkCause.CERTIFICATE_EXPIRES,
