@@ -8,12 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
+
+from edge.config import PanelConfig
+from edge.panel.inputs import (
+    Action,
+    Arm,
+    ArmMode,
+    Bypass,
+    Disarm,
+    ManualTest,
+    PanelTest,
+    Silence,
+    WalkTest,
+)
+from edge.panel.view import PanelView, ZoneView
 
 LINE_BYTES = 16_384
 IDLE_S = 60.0
@@ -38,13 +52,106 @@ class CodeEntered(msgspec.Struct, frozen=True, tag="code", tag_field="do", kw_on
 Request = StatusAsked | CodeEntered
 
 
+class AreaStatus(msgspec.Struct, frozen=True):
+    """One area as people ask for it."""
+
+    number: int
+    name: str
+    mode: str
+    memory: bool
+
+
+class ZoneStatus(msgspec.Struct, frozen=True):
+    """One zone; `note` tells bypass, shutdown and what is not restored."""
+
+    number: int
+    name: str
+    state: str
+    note: str
+
+
+class PanelStatus(msgspec.Struct, frozen=True):
+    """The running panel as `tocsin-edge status` shows it."""
+
+    panel: str
+    name: str
+    epoch: int
+    seq: int
+    owed: int
+    clock: str
+    path: str
+    faults: list[str]
+    areas: list[AreaStatus]
+    zones: list[ZoneStatus]
+    outputs: dict[str, bool]
+
+
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     """`reason` tells why not; `zones` are those that hindered."""
 
     ok: bool
     reason: str = ""
     zones: tuple[int, ...] = ()
-    status: msgspec.Raw | None = None
+    status: PanelStatus | None = None
+
+
+def action_of(entered: CodeEntered) -> Action | None:
+    """What the user wants, in the panel's words; None when there is no such thing."""
+    match entered.action:
+        case "arm" if entered.mode in {mode.value for mode in ArmMode}:
+            return Arm(entered.areas, ArmMode(entered.mode), entered.force)
+        case "disarm":
+            return Disarm(entered.areas)
+        case "bypass":
+            return Bypass(entered.zone, entered.on)
+        case "walk_test":
+            return WalkTest(entered.on)
+        case "panel_test":
+            return PanelTest(entered.on)
+        case "manual_test":
+            return ManualTest()
+        case "silence":
+            return Silence()
+        case _:
+            return None
+
+
+def status_of(
+    config: PanelConfig,
+    view: PanelView,
+    *,
+    epoch: int,
+    seq: int,
+    owed: int,
+    clock: str,
+    path: str,
+    field_faults: Sequence[str],
+) -> PanelStatus:
+    """The status of this view."""
+    return PanelStatus(
+        panel=config.id,
+        name=config.name,
+        epoch=epoch,
+        seq=seq,
+        owed=owed,
+        clock=clock,
+        path=path,
+        faults=[*view.faults, *field_faults],
+        areas=[AreaStatus(a.number, a.name, a.mode, a.memory_latched) for a in view.areas],
+        zones=[ZoneStatus(z.number, z.name, z.state, _note(z)) for z in view.zones],
+        outputs=dict(view.outputs),
+    )
+
+
+def _note(zone: ZoneView) -> str:
+    notes = []
+    if zone.bypassed_by is not None:
+        notes.append(f"bypassed by user {zone.bypassed_by} ({zone.bypass_reason})")
+    if zone.shut:
+        notes.append("swinger shutdown")
+    if zone.open:
+        notes.append("not restored: " + ", ".join(str(code) for code in zone.open))
+    return "; ".join(notes)
 
 
 class LocalSocket:

@@ -97,7 +97,7 @@ class SimRig:
         tracking = self.root / "tracking.csv"
         # Field order of `chronyc -c tracking`: this machine's clock, taken as right within 1 ms.
         tracking.write_text(
-            f"7F7F0101,simulated,2,{time.time():.9f},0.000010,0.000010,0.000020,0.0,0.0,0.1,"
+            f"53494D55,simulated,2,{time.time():.9f},0.000010,0.000010,0.000020,0.0,0.0,0.1,"
             "0.0010,0.0005,64.0,Normal\n"
         )
         return ["cat", str(tracking)]

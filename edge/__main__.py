@@ -1,0 +1,34 @@
+"""`tocsin-edge`: the panel bridge."""
+
+from __future__ import annotations
+
+import typer
+
+from edge.cli import journal, service, users
+
+app = typer.Typer(
+    help="Tocsin panel bridge: reads detectors, keeps the journal, reports to the centre.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("run")(service.run)
+app.command("check")(service.check)
+app.command("status")(service.status)
+app.command("hash-code")(users.hash_code_command)
+app.command("arm")(users.arm)
+app.command("disarm")(users.disarm)
+app.command("bypass")(users.bypass)
+app.command("walk-test")(users.walk_test)
+app.command("panel-test")(users.panel_test)
+app.command("test")(users.manual_test)
+app.add_typer(journal.app, name="journal", help="Verify, show and export the journal.")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""`tocsin-edge`: what installers, users and technicians type on the panel."""
