@@ -124,13 +124,10 @@ class LinkSim(ProxyThread):
                 return
             await self._passable.wait()
             far_reader, connection.far = await asyncio.open_connection(*self.target)
+            up, down = random.Random(name + "u"), random.Random(name + "d")  # noqa: S311
             pumps = [
-                asyncio.create_task(
-                    self._pump(connection, reader, connection.far, "up", random.Random(name + "u"))
-                ),
-                asyncio.create_task(
-                    self._pump(connection, far_reader, writer, "down", random.Random(name + "d"))
-                ),
+                asyncio.create_task(self._pump(connection, reader, connection.far, "up", up)),
+                asyncio.create_task(self._pump(connection, far_reader, writer, "down", down)),
             ]
             try:
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_EXCEPTION)
@@ -192,8 +189,7 @@ class LinkSim(ProxyThread):
         loop = asyncio.get_running_loop()
         while True:
             due, data = await queue.get()
-            while loop.time() < due:
-                await asyncio.sleep(due - loop.time())
+            await asyncio.sleep(max(0.0, due - loop.time()))
             await self._passage(connection)
             rules: Conditions = getattr(self, direction)
             if rules.coalesce_ms:

@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class ProxyThread:
             self._thread.join()
         self._loop.close()
 
-    def __enter__(self) -> ProxyThread:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
