@@ -217,7 +217,8 @@ class JournalFiles:
         """Whether the room is held now."""
         return (self.directory / "journal.reserve").exists()
 
-    def free_bytes(self) -> int:
-        """Room left on the file system for this user."""
+    def share_of_room(self) -> float:
+        """The journal's size against itself and the room left for it."""
+        used = sum(each.stat().st_size for each in self.directory.glob("journal-*.db*"))
         status = os.statvfs(self.directory)
-        return status.f_bavail * status.f_frsize
+        return used / max(1, used + status.f_bavail * status.f_frsize)
