@@ -32,6 +32,15 @@ ALARM_CODE: Final = {
     ZoneType.KEYSWITCH: Code.ZONE_STATE,
 }
 
+UNREADABLE: Final = {
+    ReadingState.TAMPER: Code.ZONE_TAMPER,
+    ReadingState.SHORT: Code.ZONE_TAMPER,
+    ReadingState.OPEN: Code.ZONE_TAMPER,
+    ReadingState.MASKED: Code.SENSOR_MASKED,
+    ReadingState.LOST: Code.ZONE_TROUBLE,
+    ReadingState.LOW_BATTERY: Code.SENSOR_BATTERY_LOW,
+}
+
 _SILENT: Final = frozenset({ZoneType.HOLDUP_SILENT, ZoneType.WATER, ZoneType.MEDICAL})
 _CANCELLABLE: Final = frozenset(
     {
@@ -62,6 +71,19 @@ def report(p: Premises, zone: ZoneConfig) -> None:
     if zone.type in _CANCELLABLE:
         area.cancel_until = later(p.now, p.timers.cancel_window_s)
     p.latch(zone.area, zone.number)
+
+
+def unreadable(p: Premises, zone: ZoneConfig) -> None:
+    """Tampered, masked, lost or low: said armed or not, bypassed or not (GB 50394 5.2.2)."""
+    reading = p.state.zones[zone.number].reading
+    code = UNREADABLE.get(reading)
+    if code is None:
+        return
+    p.open(zone, code, detail=reading.value)
+    if code is Code.ZONE_TAMPER:
+        p.sound(p.state.areas[zone.area])
+    if code in (Code.ZONE_TAMPER, Code.SENSOR_MASKED):
+        p.latch(zone.area, zone.number)
 
 
 def intrusion(p: Premises, zone: ZoneConfig) -> None:

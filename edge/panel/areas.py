@@ -101,6 +101,12 @@ def _report(p: Premises, number: int, cause: Cause) -> Refusal | None:
     return None
 
 
+def _fault(p: Premises, number: int, cause: Cause) -> Refusal | None:
+    if cause.zone is not None:
+        alarms.unreadable(p, cause.zone)
+    return None
+
+
 def _pair(p: Premises, number: int, cause: Cause) -> Refusal | None:
     if cause.zone is not None:
         p.close(cause.zone)
@@ -374,6 +380,7 @@ _ACTS: Final[dict[Act, Callable[[Premises, int, Cause], Refusal | None]]] = {
     Act.DOOR_AGAIN: _door_opened,
     Act.ALARM: _alarm,
     Act.REPORT: _report,
+    Act.FAULT: _fault,
     Act.PAIR: _pair,
     Act.END_EXIT: _end_exit,
     Act.END_ENTRY: _end_entry,

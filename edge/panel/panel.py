@@ -23,6 +23,7 @@ from edge.panel.inputs import (
 )
 from edge.panel.premises import Premises
 from edge.panel.state import (
+    VERSION,
     AreaMode,
     AreaState,
     PanelState,
@@ -141,7 +142,7 @@ class Panel:
     def snapshot(self) -> bytes:
         """All state; small."""
         p = self._p
-        return encode(Snapshot(1, p.now, self._digest, p.state))
+        return encode(Snapshot(VERSION, p.now, self._digest, p.state))
 
     def modes(self) -> dict[int, str]:
         """AreaMode value by area."""
@@ -165,7 +166,7 @@ class Panel:
             shift(saved.state, now - saved.now)
             saved.state.clock = None
         else:
-            p.now = saved.now
+            p.now = min(saved.now, now)
         p.state, fresh = saved.state, p.state
         if saved.config != self._digest:
             reconcile.fit(p, fresh)

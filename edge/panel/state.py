@@ -128,7 +128,7 @@ class PanelState(msgspec.Struct, omit_defaults=True):
 
 
 class Snapshot(msgspec.Struct):
-    """The stored form."""
+    """What is stored."""
 
     version: int
     now: Instant
@@ -136,19 +136,31 @@ class Snapshot(msgspec.Struct):
     state: PanelState
 
 
+class Sealed(msgspec.Struct):
+    """How it is stored: `check` is SHA-256 of `body`, so that a garbled state is known as lost."""
+
+    check: str
+    body: msgspec.Raw
+
+
 _encoder = msgspec.json.Encoder()
+_sealed = msgspec.json.Decoder(Sealed)
 _decoder = msgspec.json.Decoder(Snapshot)
 
 
 def encode(snapshot: Snapshot) -> bytes:
     """JSON, defaults left out."""
-    return _encoder.encode(snapshot)
+    body = _encoder.encode(snapshot)
+    return _encoder.encode(Sealed(hashlib.sha256(body).hexdigest(), msgspec.Raw(body)))
 
 
 def decode(raw: bytes) -> Snapshot | None:
-    """None when the bytes are no snapshot of this version."""
+    """None when the bytes are no whole snapshot of this version."""
     try:
-        found = _decoder.decode(raw)
+        sealed = _sealed.decode(raw)
+        if hashlib.sha256(sealed.body).hexdigest() != sealed.check:
+            return None
+        found = _decoder.decode(sealed.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return found if found.version == VERSION else None

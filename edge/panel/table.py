@@ -47,6 +47,7 @@ class Act(Enum):
     DOOR_AGAIN = "report door"
     ALARM = "alarm"
     REPORT = "report at once"
+    FAULT = "report the fault"
     PAIR = "report restores"
     END_EXIT = "close"
     END_ENTRY = "alarm of the door"
@@ -116,7 +117,7 @@ def _build() -> dict[tuple[AreaMode, AreaInput], Step]:
 
     for kind, act in (
         (AreaInput.TRIP_ALWAYS, Act.REPORT),
-        (AreaInput.UNREADABLE, Act.REPORT),
+        (AreaInput.UNREADABLE, Act.FAULT),
         (AreaInput.RESTORED, Act.PAIR),
         (AreaInput.TIMEOUT, Act.NOTHING),
         (AreaInput.SILENCE, Act.SILENCE),

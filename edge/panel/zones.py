@@ -10,21 +10,13 @@ from edge.panel import alarms, areas
 from edge.panel.areas import Cause
 from edge.panel.premises import Premises
 from edge.panel.state import AreaMode, PointState
-from edge.panel.table import INTRUSION, KIND_OF
+from edge.panel.table import INTRUSION, KIND_OF, AreaInput
 from protocols.instants import NS_PER_S, later
 from protocols.panel_event import Code, Qualifier
 
 LOST_TOGETHER_S: Final = 10
 """Two points without data inside this time are one event of their own (H3)."""
 
-_UNREADABLE: Final = {
-    ReadingState.TAMPER: Code.ZONE_TAMPER,
-    ReadingState.SHORT: Code.ZONE_TAMPER,
-    ReadingState.OPEN: Code.ZONE_TAMPER,
-    ReadingState.MASKED: Code.SENSOR_MASKED,
-    ReadingState.LOST: Code.ZONE_TROUBLE,
-    ReadingState.LOW_BATTERY: Code.SENSOR_BATTERY_LOW,
-}
 _OVER_WHEN_READABLE: Final = frozenset(
     {int(Code.ZONE_TAMPER), int(Code.SENSOR_MASKED), int(Code.ZONE_TROUBLE)}
 )
@@ -83,7 +75,7 @@ def _zone(p: Premises, zone: ZoneConfig, point: PointState, old: ReadingState) -
     new = point.reading
     if new is ReadingState.NORMAL:
         point.held = False
-        p.close(zone)
+        areas.step(p, zone.area, AreaInput.RESTORED, Cause(zone=zone))
         if point.shut:
             p.state.quiet[zone.number] = later(p.now, p.timers.swinger_quiet_s)
         return
@@ -95,11 +87,7 @@ def _zone(p: Premises, zone: ZoneConfig, point: PointState, old: ReadingState) -
     if old is ReadingState.LOST:
         p.close(zone, _TROUBLE)
     # An alarm whose loop is cut afterwards is not restored: nobody saw it end.
-    p.open(zone, _UNREADABLE[new], detail=new.value)
-    if _UNREADABLE[new] is Code.ZONE_TAMPER:
-        p.sound(p.state.areas[zone.area])
-    if new not in (ReadingState.LOST, ReadingState.LOW_BATTERY):
-        p.latch(zone.area, zone.number)
+    areas.step(p, zone.area, AreaInput.UNREADABLE, Cause(zone=zone))
 
 
 def _activate(p: Premises, zone: ZoneConfig, point: PointState) -> None:

@@ -108,7 +108,7 @@ def at(seconds: float) -> Instant:
 
 
 def line(effect: Effect) -> str:
-    """"+CODE" new, "-CODE" restore, "=CODE" status; then area, zone, user, test, detail."""
+    """ "+CODE" new, "-CODE" restore, "=CODE" status; then area, zone, user, test, detail."""
     match effect:
         case Emit(event):
             sign = {Qualifier.NEW: "+", Qualifier.RESTORE: "-", Qualifier.STATUS: "="}[event.q]

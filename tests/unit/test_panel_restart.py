@@ -9,6 +9,7 @@ from edge.config import Timers
 from edge.field.reading import ReadingState
 from edge.panel import Panel
 from edge.panel.inputs import Arm, Booted, Bypass, Disarm, LocalTime, PanelTest, WalkTest
+from edge.panel.state import decode, encode
 from tests.support.panel_site import (
     DOOR,
     FENCE,
@@ -50,9 +51,10 @@ def test_bad_snapshot_is_lost_even_when_nobody_says_so() -> None:
 
 
 def test_snapshot_of_another_version_is_lost() -> None:
-    raw = msgspec.json.decode(Site().panel.snapshot())
-    raw["version"] = 99
-    panel, _ = Panel.restore(site_config(), msgspec.json.encode(raw), at(5), same_boot=True)
+    saved = decode(Site().panel.snapshot())
+    assert saved is not None
+    saved.version = 99
+    panel, _ = Panel.restore(site_config(), encode(saved), at(5), same_boot=True)
     assert set(panel.modes().values()) == {"armed_full"}
 
 
