@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from edge.cli import journal, service, users
+from edge.cli import service, users
+from edge.cli.journal import app as journal
 
 app = typer.Typer(
     help="Tocsin panel bridge: reads detectors, keeps the journal, reports to the centre.",
@@ -22,7 +23,7 @@ app.command("bypass")(users.bypass)
 app.command("walk-test")(users.walk_test)
 app.command("panel-test")(users.panel_test)
 app.command("test")(users.manual_test)
-app.add_typer(journal.app, name="journal", help="Verify, show and export the journal.")
+app.add_typer(journal, name="journal", help="Verify, show and export the journal.")
 
 
 def main() -> None:

@@ -13,16 +13,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
-from zoneinfo import ZoneInfo
 
 import msgspec
 
-from edge.adapters import clock_chrony, watchdog
+from edge.adapters import watchdog
 from edge.adapters.code_hash import hash_code
 from edge.adapters.gpio_field import Field
 from edge.adapters.journal_sqlite import JournalStore
@@ -38,7 +36,7 @@ from edge.adapters.local_socket import (
 )
 from edge.adapters.mqtt_delivery import CertificateNotice, CommandArrived, Delivery
 from edge.adapters.mqtt_paho import MqttPath
-from edge.clock.truth import ClockTruth
+from edge.adapters.wall_clock import WallClock, monotonic
 from edge.config import PanelConfig
 from edge.field.reading import Reading
 from edge.journal.record_types import OwedKey, Stamped
@@ -79,7 +77,7 @@ from edge.reporting.reporter import (
     SendUnavailable,
 )
 from edge.reporting.site_card import site_card
-from protocols.instants import NS_PER_S, US_PER_S, Instant, UtcTime
+from protocols.instants import NS_PER_S, Instant
 from protocols.mqtt import payloads, topics
 from protocols.panel_event import Code, PanelEvent
 
@@ -92,7 +90,6 @@ RAW_KEPT: Final = 4096
 ACK_LINGER_S: Final = 0.05
 """Acknowledgements gather so long: losing one costs a resend, a commit each costs the card."""
 HOUSEKEEPING_S: Final = 30.0
-CHRONYC_S: Final = 3.0
 
 
 class Say(Protocol):
@@ -139,8 +136,8 @@ class PanelBridge:
             lambda: JournalStore.open(config.journal, self._data, config.id, self._boot)
         )
         opened = self._store.opened
-        now = _now()
-        self._clock = ClockTruth(config.clock, clock_chrony.read_floor(self._data))
+        now = monotonic()
+        self._clock = WallClock(config, self._data, self._emit, self._feed)
         self._reporter = Reporter(config.mqtt, config.id)
         self._panel, effects = Panel.restore(
             config,
@@ -154,7 +151,7 @@ class PanelBridge:
         )
         self._field = Field(config, self._data, self._loop, self._from_field)
         self._field.start()
-        await self._read_clock()
+        await self._clock.ask()
         for event in opened.faults:
             self._emit(event)
         self._carry(effects)
@@ -167,7 +164,7 @@ class PanelBridge:
         for name, work in (
             ("journal", self._keep_journal),
             ("sender", self._send_in_order),
-            ("clock", self._watch_clock),
+            ("clock", self._clock.run),
             ("housekeeping", self._keep_house),
             ("watchdog", self._feed_watchdog),
         ):
@@ -208,7 +205,7 @@ class PanelBridge:
         self._feed(reading)
 
     def _feed(self, given: PanelInput) -> None:
-        self._carry(self._panel.receive(given, _now()))
+        self._carry(self._panel.receive(given, monotonic()))
         if not isinstance(given, LocalTime):
             self._dirty = True
             self._work.set()
@@ -227,14 +224,13 @@ class PanelBridge:
                         waiting.set_result(effect)
 
     def _emit(self, event: PanelEvent) -> None:
-        mono = _now()
-        stamp = self._clock.stamp(mono, _wall())
+        mono, stamp = self._clock.stamp()
         self._pending.append(Stamped(event, mono, stamp.utc, stamp.err_us))
         self._dirty = True
         self._work.set()
 
     def _report(self, given: ReporterInput) -> None:
-        for effect in self._reporter.receive(given, _now()):
+        for effect in self._reporter.receive(given, monotonic()):
             self._carry_report(effect)
         self._arm_timer()
 
@@ -246,7 +242,7 @@ class PanelBridge:
                 self._acked.extend(keys)
                 self._loop.call_later(ACK_LINGER_S, self._work.set)
             case HeartbeatDue():
-                self._path.publish(topics.HEARTBEAT, msgspec.json.encode(self._heartbeat()))
+                self._path.publish(topics.HEARTBEAT, self._heartbeat())
             case PathState(up, cause):
                 self._path_up = up
                 self._feed(PathChanged(MQTT, up, cause))
@@ -263,7 +259,7 @@ class PanelBridge:
                 self._spawn(self._roll_back(epoch, upto, head))
 
     def _tick(self) -> None:
-        now = _now()
+        now = monotonic()
         self._carry(self._panel.tick(now))
         for effect in self._reporter.tick(now):
             self._carry_report(effect)
@@ -275,7 +271,7 @@ class PanelBridge:
             self._timer = None
         due = [d for d in (self._panel.deadline(), self._reporter.deadline()) if d is not None]
         if due:
-            wait_s = max(0.0, (min(due) - _now()) / NS_PER_S)
+            wait_s = max(0.0, (min(due) - monotonic()) / NS_PER_S)
             self._timer = self._loop.call_later(wait_s, self._tick)
 
     # -- journal thread ------------------------------------------------------------------------
@@ -396,54 +392,31 @@ class PanelBridge:
             case payloads.SendTest(operator):
                 self._feed(RemoteTest(operator))
 
-    def _heartbeat(self) -> payloads.Heartbeat:
-        mono = _now()
-        stamp = self._clock.stamp(mono, _wall())
+    def _heartbeat(self) -> bytes:
+        stamp = self._clock.stamp()[1]
         head = self._store.newest()
-        return payloads.Heartbeat(
-            panel=self._config.id,
-            boot=self._boot,
-            epoch=head.epoch,
-            seq=head.seq,
-            digest=head.digest,
-            floor=self._store.floor(head.epoch),
-            owed=self._reporter.owed(),
-            period_s=self._config.mqtt.heartbeat_s,
-            uptime_s=round(time.monotonic() - self._started, 3),
-            version=version("tocsin"),
-            clock=self._clock.state.value,
-            utc=stamp.utc,
-            err_us=stamp.err_us,
-            areas={str(area): mode for area, mode in self._panel.modes().items()},
-            faults=[*self._panel.faults(), *self._field.faults()][:64],
-            bypassed=list(self._panel.bypassed()),
+        return msgspec.json.encode(
+            payloads.Heartbeat(
+                panel=self._config.id,
+                boot=self._boot,
+                epoch=head.epoch,
+                seq=head.seq,
+                digest=head.digest,
+                floor=self._store.floor(head.epoch),
+                owed=self._reporter.owed(),
+                period_s=self._config.mqtt.heartbeat_s,
+                uptime_s=round(time.monotonic() - self._started, 3),
+                version=version("tocsin"),
+                clock=self._clock.state,
+                utc=stamp.utc,
+                err_us=stamp.err_us,
+                areas={str(area): mode for area, mode in self._panel.modes().items()},
+                faults=[*self._panel.faults(), *self._field.faults()][:64],
+                bypassed=list(self._panel.bypassed()),
+            )
         )
 
     # -- clock, housekeeping, watchdog ---------------------------------------------------------
-
-    async def _read_clock(self) -> None:
-        command = self._config.clock.chronyc
-        told = await asyncio.to_thread(clock_chrony.read, command, CHRONYC_S)
-        for event in self._clock.receive(told, _now(), _wall()):
-            self._emit(event)
-
-    async def _watch_clock(self) -> None:
-        zone = ZoneInfo(self._config.timezone)
-        minute = -1
-        poll_at = 0.0
-        while True:
-            if time.monotonic() >= poll_at:
-                await self._read_clock()
-                poll_at = time.monotonic() + self._config.clock.poll_s
-            for event in self._clock.tick(_now(), _wall()):
-                self._emit(event)
-            utc = self._clock.stamp(_now(), _wall()).utc
-            if utc is not None and utc // 60_000_000 != minute:
-                minute = utc // 60_000_000
-                local = datetime.fromtimestamp(utc / US_PER_S, zone)
-                week_minute = (local.weekday() * 24 + local.hour) * 60 + local.minute
-                self._feed(LocalTime(week_minute, local.toordinal()))
-            await asyncio.sleep(1)
 
     async def _keep_house(self) -> None:
         full = False
@@ -455,9 +428,6 @@ class PanelBridge:
             if (usage >= 0.9) is not full:
                 full = usage >= 0.9
                 self._feed(Fault(Code.JOURNAL_90_FULL, full, f"{usage:.0%}"))
-            utc = self._clock.stamp(_now(), _wall()).utc
-            if utc is not None:
-                await asyncio.to_thread(clock_chrony.write_floor, self._data, utc)
 
     async def _feed_watchdog(self) -> None:
         """Fed only while the loop turns and the journal thread answers (users.md P1)."""
@@ -495,7 +465,7 @@ class PanelBridge:
             epoch=head.epoch,
             seq=head.seq,
             owed=self._reporter.owed(),
-            clock=self._clock.state.value,
+            clock=self._clock.state,
             path="up" if self._path_up else "down",
             field_faults=self._field.faults(),
         )
@@ -504,11 +474,3 @@ class PanelBridge:
         task = self._loop.create_task(work)
         self._loose.add(task)
         task.add_done_callback(self._loose.discard)
-
-
-def _now() -> Instant:
-    return Instant(time.monotonic_ns())
-
-
-def _wall() -> UtcTime:
-    return UtcTime(time.time_ns() // 1000)
