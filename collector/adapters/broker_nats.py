@@ -225,15 +225,15 @@ class NatsBroker:
         if self._settled.is_set():
             self.restarts += 1
         self._up_since = None
-        # Its own session, so that Ctrl-C at the terminal reaches the collector first.
-        self._child = subprocess.Popen(
-            [*words, "-c", str(self._folder / "nats.conf")],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(self._folder / "nats.err").open("wb"),
-            cwd=self._folder,
-            start_new_session=True,
-        )
+        with (self._folder / "nats.err").open("wb") as errors:
+            self._child = subprocess.Popen(
+                [*words, "-c", str(self._folder / "nats.conf")],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                cwd=self._folder,
+                start_new_session=True,  # Ctrl-C at the terminal is for the collector alone
+            )
         replace_file(self._folder / "pid", f"{self._child.pid}".encode())
 
     def _reload(self) -> None:
