@@ -31,8 +31,6 @@ class Flights:
         self._due: list[tuple[int, OwedKey, int]] = []
         self.places = 0
         """Places held in the window."""
-        self.resend_places = 0
-        """Of these, held by resends."""
 
     def __contains__(self, key: OwedKey) -> bool:
         return (key.epoch, key.seq) in self._flights
@@ -47,7 +45,6 @@ class Flights:
         flight = _Flight(key, attempt, True, later(now, self._timeout_s))
         self._flights[key.epoch, key.seq] = flight
         self.places += 1
-        self.resend_places += attempt > 1
         self._arm(flight)
 
     def drop(self, key: OwedKey) -> None:
@@ -105,7 +102,7 @@ class Flights:
         self._flights.clear()
         self._timers.clear()
         self._due.clear()
-        self.places = self.resend_places = 0
+        self.places = 0
         return keys
 
     def _arm(self, flight: _Flight) -> None:
@@ -118,4 +115,3 @@ class Flights:
         if flight.holds:
             flight.holds = False
             self.places -= 1
-            self.resend_places -= flight.attempt > 1

@@ -91,6 +91,7 @@ class Reporter:
         self._order = SendOrder(self._waiting)
         self._asked: dict[tuple[int, int], str] = {}
         self._rolled_back = 0
+        self._resent_last = False
         self._linked = False
         self._link_cause = LinkCause.NOT_STARTED
         self._up: bool | None = None
@@ -337,21 +338,27 @@ class Reporter:
     def _next(self) -> OwedKey | None:
         """The next Record that may go now.
 
-        Resends hold at most half the window while others wait (D3); alarms may use a second window
-        so that a backlog in flight never holds them up.
+        Resends take every other turn at most while others wait, else many of them would starve the
+        rest (D3). Alarms may use a second window: no backlog in flight holds them up.
         """
         fresh = self._order.first()
         again = self._flights.first_due()
-        places = self._flights.places
-        if again is not None and fresh is not None:
-            crowded = self._flights.resend_places >= max(1, self._window // 2)
-            if crowded or fresh[0] < again.priority:
-                again = None
+        if (
+            again is not None
+            and fresh is not None
+            and (self._resent_last or fresh[0] < again.priority)
+        ):
+            again = None
         if again is not None:
-            return again if places < self._room(again.priority) else None
-        if fresh is not None and places < self._room(fresh[0]):
-            return fresh[1]
-        return None
+            rank, key = again.priority, again
+        elif fresh is not None:
+            rank, key = fresh
+        else:
+            return None
+        if self._flights.places >= self._room(rank):
+            return None
+        self._resent_last = again is not None
+        return key
 
     def _room(self, priority: int) -> int:
         return self._window * (2 if priority <= Priority.BURGLARY else 1)
