@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -201,6 +202,25 @@ class SimRig:
         text = self._call("collector", "cases", "--data", str(self.centre_dir), "--all",
                           "--lang", self.lang, "--json")  # fmt: skip
         return _json_rows(text)
+
+    def occurrences(self) -> Sequence[dict[str, Any]]:
+        """(epoch, seq) of every Occurrence that came from the panel, read from the ledger."""
+        ledger = sqlite3.connect(f"file:{self.centre_dir / 'ledger.db'}?mode=ro", uri=True)
+        try:
+            rows = ledger.execute(
+                "SELECT epoch, seq FROM occurrences WHERE panel = ? AND epoch > 0", (PANEL,)
+            ).fetchall()
+        finally:
+            ledger.close()
+        return [{"epoch": epoch, "seq": seq} for epoch, seq in rows]
+
+    def show_case(self) -> str:
+        """The burglary as the operator's command shows it."""
+        burglary = next((case for case in self.cases() if case["kind"] == "burglary"), None)
+        if burglary is None:
+            return "(no burglary case)"
+        return self._call("collector", "case", str(burglary["id"]), "--data",
+                          str(self.centre_dir), "--lang", self.lang)  # fmt: skip
 
     def verify(self) -> dict[str, bool]:
         """Both hash chains, by the commands an inspector would type."""

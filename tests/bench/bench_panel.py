@@ -1,8 +1,8 @@
 """P22 and the panel at rest: input after debounce -> the collector's durable acknowledgement.
 
-The real chain: this process is the panel (PanelBridge with simulated pins); broker and collector are
-processes of their own, TLS between them. Each round interleaves moves with plain fdatasync calls on
-the same disk, so that the bound is stated in the disk's own units.
+The real chain: this process is the panel (PanelBridge with simulated pins); broker and collector
+are processes of their own, TLS between them. Each round interleaves moves with fdatasync calls
+on the same disk, so that the bound is stated in the disk's own units.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import msgspec  # noqa: E402
+import msgspec
 
-from edge.adapters.config_file import load  # noqa: E402
-from edge.app import PanelBridge  # noqa: E402
-from edge.field.reading import Reading, ReadingState  # noqa: E402
-from edge.reporting.reporter import Acknowledged, ReporterEffect  # noqa: E402
-from protocols.instants import Instant  # noqa: E402
-from tests.support.storm import Storm  # noqa: E402
+from edge.adapters.config_file import load
+from edge.app import PanelBridge
+from edge.field.reading import Reading, ReadingState
+from edge.reporting.reporter import Acknowledged, ReporterEffect
+from protocols.instants import Instant
+from tests.support.storm import Storm
 
 
 class Timed(PanelBridge):
@@ -45,11 +45,11 @@ class Timed(PanelBridge):
         super()._from_field(reading, at)
 
     def _carry_report(self, effect: ReporterEffect) -> None:
-        if isinstance(effect, Acknowledged) and self.started_ns:
-            if any(key.zone == 1 for key in effect.keys):
-                self.taken_ns.append(time.monotonic_ns() - self.started_ns)
-                self.started_ns = 0
-                self.acked.set()
+        ours = isinstance(effect, Acknowledged) and any(key.zone == 1 for key in effect.keys)
+        if ours and self.started_ns:
+            self.taken_ns.append(time.monotonic_ns() - self.started_ns)
+            self.started_ns = 0
+            self.acked.set()
         super()._carry_report(effect)
 
 
