@@ -36,8 +36,8 @@ class LineProcess:
         self._process.stdin.write(json.dumps({"set": state}) + "\n")
         self._process.stdin.flush()
         reply = self._reply()
-        if not reply.get("ok"):
-            raise RigError(f"the line refused to be set to {state}: {reply}")
+        if reply.get("mode") != state:
+            raise RigError(f"the line could not be set to {state}: {reply}")
 
     def _reply(self) -> dict[str, object]:
         line = self._process.stdout.readline() if self._process.stdout else ""
