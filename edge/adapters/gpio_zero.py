@@ -99,7 +99,10 @@ class GpiozeroBoard:
         with self._lock, _outside_faults(f"converter {chip}"):
             spi = self._chips.get(chip)
             if spi is None:
-                spi = self._chips[chip] = self._ready().spi(port=0, device=chip)
+                with warnings.catch_warnings():
+                    # Without the kernel's SPI driver gpiozero clocks pins itself: slow, but true.
+                    warnings.simplefilter("ignore")
+                    spi = self._chips[chip] = self._ready().spi(port=0, device=chip)
             return converter_mcp3008.read_mv(spi, number, self._supply_mv)
 
     def write(self, gpio: int, *, on: bool, active_high: bool) -> None:
