@@ -97,6 +97,7 @@ _USER: Final = re.compile(r'authentication error - User "((?:[^"\\]|\\.)*)"')
 _DENIED: Final = re.compile(r'(Publish|Subscription) Violation - Subject "((?:[^"\\]|\\.)*)"')
 _SHOWN: Final = re.compile(r" \((.*)\)$", re.DOTALL)
 
+_CANDIDATE: Final = " while trying to verify candidate authority certificate "
 _HANDSHAKE: Final = "TLS handshake error: "
 _HANDSHAKE_REASONS: Final = (
     ("client didn't provide a certificate", Refusal.NO_CERTIFICATE),
@@ -135,12 +136,16 @@ def _refusal(peer: str, client_id: str, text: str, at: UtcTime) -> Refused | Non
         return Refused(peer, reason, subject[:MAX_SUBJECT], at)
 
     if text.startswith(_HANDSHAKE):
-        shown = _SHOWN.search(text)
+        # Go's own words may hold brackets too; the shown certificates come last.
+        said, candidate, rest = text.partition(_CANDIDATE)
+        shown = _SHOWN.search(rest if candidate else text)
+        said = said if candidate or shown is None else text[: shown.start()]
         reason = next(
-            (reason for words, reason in _HANDSHAKE_REASONS if words in text), Refusal.TLS_FAILED
+            (reason for words, reason in _HANDSHAKE_REASONS if words in said), Refusal.TLS_FAILED
         )
-        subject = shown[1] if shown else ""
-        return refused(reason, subject if subject or reason is not Refusal.TLS_FAILED else text)
+        if reason is Refusal.TLS_FAILED:
+            return refused(reason, text.removeprefix(_HANDSHAKE))
+        return refused(reason, shown[1] if shown else "")
     if text.startswith("authentication error"):
         user = _USER.fullmatch(text)
         return (

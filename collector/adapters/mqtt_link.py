@@ -25,6 +25,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from protocols.mqtt.topics import FROM_PANEL, ROOT, topic
 
 KEEPALIVE_S: Final = 15
+"""A silent broker is given up after one to two of these."""
 SET_UP_S: Final = 15.0
 """From connect to all subscriptions granted, at most."""
 BACKOFF_FIRST_S: Final = 0.2
@@ -62,8 +63,15 @@ class MqttLink:
     """
 
     def __init__(
-        self, broker: BrokerAddress, offer: Offer, on_state: OnState, *, qos: int = 0
+        self,
+        broker: BrokerAddress,
+        offer: Offer,
+        on_state: OnState,
+        *,
+        qos: int = 0,
+        keepalive_s: int = KEEPALIVE_S,
     ) -> None:
+        self._keepalive_s = keepalive_s
         self._broker = broker
         self._offer = offer
         self._on_state = on_state
@@ -106,7 +114,7 @@ class MqttLink:
     def _keep_up(self) -> None:
         attempt = 0
         while not self._stop.is_set():
-            session = _Session(self._broker, self._offer, self._qos)
+            session = _Session(self._broker, self._offer, self._qos, self._keepalive_s)
             try:
                 why = session.open(self._stop)
                 if why is None:
@@ -132,7 +140,8 @@ class MqttLink:
 class _Session:
     """One TCP connection from connect to its end."""
 
-    def __init__(self, broker: BrokerAddress, offer: Offer, qos: int) -> None:
+    def __init__(self, broker: BrokerAddress, offer: Offer, qos: int, keepalive_s: int) -> None:
+        self._keepalive_s = keepalive_s
         self._broker = broker
         self._offer = offer
         self._qos = qos
@@ -158,7 +167,7 @@ class _Session:
             context = ssl.create_default_context(cafile=str(self._broker.ca))
             context.load_cert_chain(self._broker.cert, self._broker.key)
             self.client.tls_set_context(context)
-            self.client.connect(self._broker.host, self._broker.port, keepalive=KEEPALIVE_S)
+            self.client.connect(self._broker.host, self._broker.port, keepalive=self._keepalive_s)
         except (OSError, ValueError) as error:
             return f"{self._broker.host}:{self._broker.port}: {error}"
         self.client.loop_start()

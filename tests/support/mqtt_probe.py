@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -81,7 +81,7 @@ class Probe:
         self.client.loop_start()
         until("an answer to CONNECT", lambda: self._connected.is_set() or self.ended.is_set())
 
-    def __enter__(self) -> Probe:
+    def __enter__(self) -> Self:
         assert not self.refused, self.refused
         return self
 

@@ -227,7 +227,9 @@ def test_both_certificates_work_while_the_overlap_lasts(rig: NatsRig) -> None:
     assert rig.registry.is_registered("moving")
 
 
-def test_a_name_added_while_running_is_in_the_server_certificate(rig: NatsRig, tmp_path: Path) -> None:
+def test_a_name_added_while_running_is_in_the_server_certificate(
+    rig: NatsRig, tmp_path: Path
+) -> None:
     """`panel add --server-name` must work without a restart."""
     import ssl
 
