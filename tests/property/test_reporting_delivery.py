@@ -39,14 +39,11 @@ from protocols.instants import Instant, later
 from protocols.mqtt.payloads import (
     Ack,
     Held,
-    Record,
     Resend,
-    digest_of,
-    encode_record,
-    genesis,
 )
-from protocols.panel_event import Code, PanelEvent, priority_of
+from protocols.panel_event import Code
 from tests.support.ack_model import AckModel
+from tests.support.record_source import RecordSource
 
 CONFIG = MqttConfig(
     host="h", ca="ca", cert="cert", key="key", window=8, ack_timeout_s=5, heartbeat_s=30
@@ -63,35 +60,13 @@ CODES = (
 )
 
 
-class Journal:
-    """Records as the panel would write them."""
-
-    def __init__(self, epoch: int = 1) -> None:
-        self.epoch = epoch
-        self.raw: dict[tuple[int, int], bytes] = {}
-        self.keys: dict[tuple[int, int], OwedKey] = {}
-        self._seq = 0
-        self._prev = genesis("p", epoch)
-
-    def append(self, code: Code, zone: int) -> OwedKey:
-        self._seq += 1
-        event = PanelEvent(code, zone=zone)
-        record = Record("p", self.epoch, self._seq, "boot", Instant(self._seq), event, self._prev)
-        raw = encode_record(record)
-        self._prev = digest_of(raw)
-        key = OwedKey(self.epoch, self._seq, self._prev, int(priority_of(code)), zone)
-        self.raw[self.epoch, self._seq] = raw
-        self.keys[self.epoch, self._seq] = key
-        return key
-
-
 class Rig:
     """Reporter, journal and model with a network in between that does nothing by itself."""
 
     def __init__(self, config: MqttConfig = CONFIG) -> None:
         self.config = config
         self.now = Instant(1)
-        self.journal = Journal()
+        self.journal = RecordSource()
         self.model = AckModel()
         self.reporter = Reporter(config, "p")
         self.to_collector: list[bytes | None] = []
