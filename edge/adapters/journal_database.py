@@ -16,10 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from edge.journal.chain import MAX_EPOCH, ChainHead, start_of
 from edge.journal.owed import PathDebt
 from edge.journal.record_types import Loss
 from edge.journal.recovery import KeptState
+from protocols.panel_event import PanelEvent
 
 SEQ_BITS: Final = 40
 SEQ_MASK: Final = (1 << SEQ_BITS) - 1
@@ -42,6 +45,7 @@ CREATE TABLE owed_again (
 CREATE TABLE state (
   one INTEGER PRIMARY KEY CHECK (one = 1), upto INTEGER NOT NULL, boot TEXT NOT NULL,
   snapshot BLOB NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE untold (event BLOB NOT NULL);
 CREATE TABLE rotated (one INTEGER PRIMARY KEY CHECK (one = 1), upto INTEGER NOT NULL);
 INSERT INTO rotated VALUES (1, 0);
 CREATE TRIGGER records_stay BEFORE UPDATE ON records
@@ -302,6 +306,18 @@ class Database:
         upto: int = found[0][0]
         return upto
 
+    def finished(self) -> bool:
+        """False while a salvage was cut short before its result was judged."""
+        return bool(self.connection.execute("PRAGMA user_version").fetchone()[0] == 1)
+
+    def untold(self) -> list[PanelEvent]:
+        """Faults found by an earlier start that died before it could append them."""
+        rows = self.connection.execute("SELECT event FROM untold ORDER BY rowid").fetchall()
+        try:
+            return [msgspec.json.decode(each[0], type=PanelEvent) for each in rows]
+        except (msgspec.MsgspecError, TypeError) as error:
+            raise GarbledError("untold") from error
+
     def losses(self) -> list[Loss]:
         """Losses already reported."""
         return [
@@ -423,6 +439,17 @@ class Database:
     def _tag_of(self, row_id: int) -> bytes:
         row = self.row(row_id)
         return b"" if row is None else row.digest[:TAG_BYTES]
+
+    def finish(self, faults: Iterable[PanelEvent]) -> None:
+        """This database is complete; `faults` are still to be appended as Records."""
+        self.connection.executemany(
+            "INSERT INTO untold VALUES (?)", [(msgspec.json.encode(each),) for each in faults]
+        )
+        self.connection.execute("PRAGMA user_version=1")
+
+    def told(self) -> None:
+        """The faults are Records now."""
+        self.connection.execute("DELETE FROM untold")
 
     def rotate(self, upto: int) -> int:
         """Remove rows up to `upto`; how many."""

@@ -187,6 +187,11 @@ class JournalFiles:
             return False
         return True
 
+    def drop_state(self) -> None:
+        """Remove a copy that is not to be believed. Never raises."""
+        with contextlib.suppress(OSError):
+            (self.directory / "state.bak").unlink(missing_ok=True)
+
     # journal.reserve
 
     def keep_reserve(self, size_bytes: int) -> bool:

@@ -9,6 +9,7 @@ from edge.adapters.journal_database import SEQ_BITS, SEQ_MASK, Database, Row
 from edge.adapters.journal_opening import Attached, fresh_epoch
 from edge.journal.chain import ChainCheck, ChainHead, key_of, link, read_record, start_of
 from edge.journal.record_types import Loss, OwedKey, Stamped, Stored
+from edge.journal.recovery import HeadNote
 from edge.journal.volatile import VolatileEpoch
 
 PENDING_ACKS: Final = 2000
@@ -37,7 +38,14 @@ class KeptRecords:
         self._stored = {path: debt.copy() for path, debt in attached.debts.items()}
         self._unchecked_below = attached.unchecked_below
         self._floors: dict[int, int] = {}
+        self._new_faults = bool(attached.faults)
+        """The next append carries the faults of this start: then they need not be kept."""
         self.count = attached.database.count()
+        self.rotated = attached.database.epochs.place(attached.database.rotated_upto())
+
+    def note(self) -> HeadNote:
+        """What `journal.head` should say."""
+        return HeadNote(self.panel, self.head, rotated=self.rotated)
 
     def highest_epoch(self) -> int:
         """Of all epochs here."""
@@ -72,6 +80,9 @@ class KeptRecords:
                 self.database.put_state(self._ordinal << SEQ_BITS | seq, self.boot, snapshot)
             if with_debts:
                 self._put_debts()
+            if self._new_faults:
+                self.database.told()
+        self._new_faults = False
         if with_debts:
             self._debts_stored()
 
@@ -246,6 +257,7 @@ class KeptRecords:
         with self.database.transaction(lazy=True):
             self.count -= self.database.rotate(gone[-1])
         self._floors.clear()
+        self.rotated = self.database.epochs.place(gone[-1])
         return self.count > max_records
 
     def check_some(self, tell: Tell) -> bool:

@@ -45,6 +45,8 @@ class Salvage:
     known: list[Loss] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
     """New ones, not in `known`."""
+    unsure_before: _Key | None = None
+    """What stood before this Record was rotated or is lost: nothing is left to tell."""
     complete: bool = True
     """False: time ran out before all bytes were searched."""
 
@@ -54,6 +56,8 @@ def salvage(path: Path, panel: str, paths: Iterable[str], note: HeadNote | None)
     found = Salvage()
     candidates, found.complete = _carve(path, panel)
     _ask_sqlite(path, paths, found)
+    if found.rotated is None and note is not None:
+        found.rotated = note.rotated
     _choose(candidates, note, found)
     return found
 
@@ -168,6 +172,7 @@ def _choose_in_epoch(
     oldest = min(found.rows, default=None)
     if found.rotated is None and oldest is not None and oldest[0] == end.epoch:
         # Rotation's mark is lost with the rest: what is missing in front may have been rotated.
+        found.unsure_before = oldest if missing and missing[-1] < oldest[1] else None
         missing = [each for each in missing if each > oldest[1]]
     for loss in _runs(end.epoch, missing):
         if loss not in found.known:
@@ -185,7 +190,10 @@ def _runs(epoch: int, descending: list[int]) -> list[Loss]:
 
 
 def rebuild(found: Salvage, target: Path, panel: str, paths: Iterable[str]) -> None:
-    """Write what was salvaged into the empty file `target`, durably, in one commit."""
+    """Write what was salvaged into the empty file `target`, durably, in one commit.
+
+    The result is not `finished`: the start that judges it does that, or the next one.
+    """
     Database.create(target, panel)
     database = Database(target)
     try:
@@ -194,6 +202,11 @@ def rebuild(found: Salvage, target: Path, panel: str, paths: Iterable[str]) -> N
             database.add_losses([*found.known, *found.losses])
             for name in paths:
                 database.put_debt(name, _translated(name, found, ordinals, database), PathDebt(0))
+            state = found.state
+            if state is not None:
+                ordinal = ordinals.get(state.epoch, 0)
+                upto = ordinal << SEQ_BITS | state.seq if ordinal else 0
+                database.put_state(upto, state.boot, state.snapshot)
     finally:
         database.close()
 

@@ -14,15 +14,9 @@ from typing import Final
 from edge.adapters.journal_checkpoint import Checkpointer
 from edge.adapters.journal_database import GarbledError
 from edge.adapters.journal_files import JournalFiles, newest_generation
+from edge.adapters.journal_inspection import UnavailableError, blames_content, reason_of
 from edge.adapters.journal_kept import KeptRecords
-from edge.adapters.journal_opening import (
-    Attached,
-    Opening,
-    UnavailableError,
-    blames_content,
-    fresh_epoch,
-    reason_of,
-)
+from edge.adapters.journal_opening import Attached, Opening, fresh_epoch
 from edge.config import JournalConfig
 from edge.journal.chain import ChainHead
 from edge.journal.record_types import Opened, OwedKey, Rollback, Stamped, Stored
@@ -72,6 +66,7 @@ class JournalStore:
         self._checkpointer: Checkpointer | None = None
         self._must_reopen = False
         self._retry_at = 0.0
+        self._rotated = (0, 0)
         self._pending: deque[PanelEvent] = deque()
         self._copy_due: KeptState | None = None
 
@@ -127,13 +122,16 @@ class JournalStore:
             same_boot=state is not None and state.boot == self._boot,
             faults=tuple(attached.faults),
         )
-        if state is not None and self._files.read_state()[0] != state:
+        if state is None:
+            self._files.drop_state()
+        elif self._files.read_state()[0] != state:
             self._copy_state(state)
 
     def _start_in_memory(self, reason: str) -> None:
         note, note_existed = self._files.read_head()
         copy, copy_existed = self._files.read_state()
         self._must_reopen = True
+        self._rotated = note.rotated if note else (0, 0)
         known = max(note.head.epoch if note else 0, copy.epoch if copy else 0)
         head = self._enter_memory(known, reason).head
         existed = note_existed or copy_existed or self._generation_exists()
@@ -179,7 +177,7 @@ class JournalStore:
         if volatile is None and kept is not None:
             try:
                 made = kept.append(events, snapshot, self._spare)
-                self._files.write_head(HeadNote(self._panel, kept.head))
+                self._files.write_head(kept.note())
                 if self._checkpointer is not None:
                     self._checkpointer.committed()
                 return made
@@ -187,7 +185,9 @@ class JournalStore:
                 volatile = self._leave_disk(error)
         assert volatile is not None
         made = volatile.append(events, snapshot)
-        self._files.write_head(HeadNote(self._panel, volatile.head, recorded=False))
+        self._files.write_head(
+            HeadNote(self._panel, volatile.head, recorded=False, rotated=self._rotated)
+        )
         return made
 
     def _spare(self, error: Exception) -> bool:
@@ -206,7 +206,9 @@ class JournalStore:
 
     def _leave_disk(self, error: Exception) -> VolatileEpoch:
         self._must_reopen = self._must_reopen or _damaging(error)
-        known = 0 if self._kept is None else self._kept.highest_epoch()
+        known = 0
+        if self._kept is not None:
+            known, self._rotated = self._kept.highest_epoch(), self._kept.rotated
         return self._enter_memory(known, reason_of(error))
 
     def _enter_memory(self, known: int, reason: str) -> VolatileEpoch:
@@ -226,7 +228,7 @@ class JournalStore:
         try:
             if self._must_reopen:
                 self._drop_database()
-                witness = HeadNote(self._panel, left) if left.epoch else None
+                witness = HeadNote(self._panel, left, rotated=self._rotated) if left.epoch else None
                 self._pending.extend(self._attach(witness).faults)
             assert self._kept is not None
             count = self._kept.back_fill(volatile, left)
@@ -234,7 +236,7 @@ class JournalStore:
             self._must_reopen = self._must_reopen or _damaging(error)
             return
         self._volatile = None
-        self._files.write_head(HeadNote(self._panel, self._kept.head))
+        self._files.write_head(self._kept.note())
         self._pending.append(fault_over(f"back_filled={count}"))
         self._pending.append(epoch_opened(volatile.head, volatile.dropped()))
 
@@ -331,7 +333,7 @@ class JournalStore:
             if done is None:
                 return Rollback((), ())
             lost, made = done
-            self._files.write_head(HeadNote(self._panel, kept.head))
+            self._files.write_head(kept.note())
             told = fault("why=centre_has_more", f"repeated={len(made)}")
             return Rollback((told, epoch_opened(before, lost)), tuple(made))
 
@@ -400,6 +402,7 @@ class JournalStore:
                 kept.store_debts()
                 self._files.keep_reserve(self._config.reserve_bytes)
                 more = kept.rotate_some(self._config.max_records)
+                self._files.write_head(kept.note())
                 more = kept.check_some(self._tell) or more
             except _FAULTS as error:
                 if _damaging(error):

@@ -19,7 +19,7 @@ from protocols.panel_event import Code, PanelEvent, Qualifier
 
 HEAD_BYTES: Final = 512
 """One sector: an overwrite is the old or the new one, or fails its check."""
-_HEAD: Final = struct.Struct(">8s32sQQ32s?")
+_HEAD: Final = struct.Struct(">8s32sQQ32s?QQ")
 _HEAD_MAGIC: Final = b"TOCSINH1"
 _STATE: Final = struct.Struct(">8s32s36sQQI")
 _STATE_MAGIC: Final = b"TOCSINS1"
@@ -43,6 +43,8 @@ class HeadNote:
     panel: str
     head: ChainHead
     recorded: bool = True
+    rotated: tuple[int, int] = (0, 0)
+    """Rotation had removed up to this (epoch, seq)."""
 
     def encode(self) -> bytes:
         """One sector."""
@@ -53,6 +55,7 @@ class HeadNote:
             self.head.seq,
             bytes.fromhex(self.head.digest),
             self.recorded,
+            *self.rotated,
         )
         return _sealed(body.ljust(HEAD_BYTES - 4, b"\0"))
 
@@ -62,9 +65,10 @@ class HeadNote:
         body = _opened(block) if len(block) == HEAD_BYTES else None
         if body is None or not body.startswith(_HEAD_MAGIC):
             return None
-        _, panel, epoch, seq, digest, recorded = _HEAD.unpack_from(body)
+        _, panel, epoch, seq, digest, recorded, *rotated = _HEAD.unpack_from(body)
         name = panel.rstrip(b"\0").decode("ascii", "replace")
-        return HeadNote(name, ChainHead(epoch, seq, digest.hex()), recorded)
+        head = ChainHead(epoch, seq, digest.hex())
+        return HeadNote(name, head, recorded, (rotated[0], rotated[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,14 @@ class KeptState:
         return KeptState(boot.rstrip(b"\0").decode("ascii", "replace"), epoch, seq, snapshot)
 
 
+LOST: Final = KeptState("", 0, 0, b"")
+"""Kept in place of a state that could not be restored, until the panel has made a new one."""
+
+
+def _is_lost(state: KeptState | None) -> bool:
+    return state is not None and not state.boot and not state.snapshot
+
+
 _ARMING: Final = frozenset(
     {Code.ALARM_MEMORY, Code.PANEL_ON_TEST, Code.WALK_TEST, Code.STATE_LOST, Code.RECENT_CLOSE}
 )
@@ -135,11 +147,13 @@ def trusted_state(
     before the change is told to anyone. `newest_arming` is the newest such Record still readable.
     """
     if not damaged:
-        return Trust(kept, lost=False)
+        return Trust(None, lost=True) if _is_lost(kept) else Trust(kept, lost=False)
     witnesses = [each for each in (kept, copy) if each is not None]
     best = max(witnesses, key=lambda each: (each.epoch, each.seq), default=None)
     if best is None:
         return Trust(None, lost=existed)
+    if _is_lost(best):
+        return Trust(None, lost=True)
     at = (best.epoch, best.seq)
     if at < newest_arming:
         return Trust(None, lost=True)
