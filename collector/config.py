@@ -6,7 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from collector import dedupe, intake
+from collector import dedupe as dedupe_stage
+from collector import intake as intake_stage
 
 
 class LimitsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,15 +24,15 @@ class LimitsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CollectorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`ledger_url` empty: SQLite in `data_dir`. `rules`: the confirmation rule file."""
+    """`ledger_url` empty: SQLite in `data_dir`. `rules`: preset or file; empty: default."""
 
     data_dir: Path
     ledger_url: str = ""
-    rules: str = "bs8243"
+    rules: str = ""
     limits: LimitsConfig = LimitsConfig()
-    intake: intake.Policy = intake.Policy()
-    supervision: intake.SupervisionPolicy = intake.SupervisionPolicy()
-    dedupe: dedupe.Policy = dedupe.Policy()
+    intake: intake_stage.Policy = intake_stage.Policy()
+    supervision: intake_stage.SupervisionPolicy = intake_stage.SupervisionPolicy()
+    dedupe: dedupe_stage.Policy = dedupe_stage.Policy()
     store_retry_s: float = 0.5
     """First wait after the ledger refused a commit; doubles up to ten times that."""
 

@@ -111,6 +111,9 @@ class Code(IntEnum):
     SEQUENCE_GAP = 1101
     IDENTITY_CONFLICT = 1102
     SITE_CHANGED = 1103
+    OPERATOR_ACT = 1104
+    """What an operator did to a case; `detail` is the OperatorAct as JSON. Stored, so that a replay
+    sees it, but no Occurrence."""
 
 
 class PanelEvent(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,0 +1,1 @@
+"""Schema history of the ledger; run at start by `ledger_store`."""

@@ -1,0 +1,366 @@
+"""The collector: one writer thread that owns the ledger (ARCHITECTURE 3.2).
+
+It drains what arrived, stores it in one transaction, hands out the acknowledgements, and between
+batches judges new Signals in ledger order. Batches grow with the load: nothing waits for a timer.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from functools import partial
+from pathlib import Path
+from typing import Final, Protocol, TextIO
+
+import msgspec
+
+from collector import CollectorError
+from collector.adapters.broker_log import Refused
+from collector.adapters.control_socket import ControlSocket
+from collector.adapters.inbox import Inbox
+from collector.adapters.ledger_checkpoint import Checkpointer
+from collector.adapters.ledger_clock import STEPPED_US, LedgerClock
+from collector.adapters.ledger_store import LedgerStore, StoreError
+from collector.adapters.rule_files import load_rules
+from collector.admitting import Admitting, Message, Outgoing, Tally
+from collector.config import CollectorConfig
+from collector.intake import Malformed
+from collector.judging import Cases, Judging
+from collector.records.case import OperatorAct
+from collector.records.changed import Changed
+from collector.verification.machine import CaseMachine
+from collector.verification.rules import Rules, RulesRefused
+from protocols.instants import NS_PER_S, Instant, UtcTime
+from protocols.mqtt.payloads import SendTest, SiteCard, StandDown
+
+log = logging.getLogger(__name__)
+LONGEST_WAIT_S: Final = 1.0
+STALL_S: Final = 5.0
+"""A turn of the writer longer than this made us deaf: silence in it is not held against panels."""
+ANSWER_S: Final = 10.0
+
+
+class Link(Protocol):
+    """The way to the panels (`collector.adapters.mqtt_link`)."""
+
+    @property
+    def up(self) -> bool:
+        """False: nobody can be heard."""
+        ...
+
+    def publish(self, panel: str, leaf: str, payload: bytes) -> bool:
+        """Send; what is not sent is made good by the panel's resend."""
+        ...
+
+
+class Registered(Protocol):
+    """Who may speak (`collector.adapters.registry`)."""
+
+    def is_registered(self, panel: str) -> bool:
+        """True for a known panel that is not revoked."""
+        ...
+
+
+class Settings(Protocol):
+    """What the command line gives (`collector.cli.run`)."""
+
+    @property
+    def data(self) -> Path:
+        """Folder of everything the collector keeps."""
+        ...
+
+    @property
+    def rules(self) -> Path | None:
+        """Rule file; None: the packaged preset."""
+        ...
+
+
+class Status(msgspec.Struct, frozen=True):
+    """How the collector is. `store_fault` empty: the ledger takes commits."""
+
+    running: bool
+    link_up: bool
+    store_fault: str
+    waiting_messages: int
+    waiting_bytes: int
+    not_judged: int
+    judging_faults: int
+    messages: int
+    signals: int
+    repeats: int
+    refused: int
+    wal_bytes: int
+    clock_offset_us: int
+    clock_stepped: bool
+
+
+class Collector:
+    """Start, offer messages, stop. `offer` and what operators do may come from any thread."""
+
+    def __init__(
+        self, config: CollectorConfig, registered: Registered, link: Link, rules: Rules
+    ) -> None:
+        self.config = config
+        self._registered = registered
+        self._link = link
+        self._rules = rules
+        limits = config.limits
+        self._inbox: Inbox[Message] = Inbox(limits.queue_messages, limits.queue_bytes)
+        self._store = LedgerStore(config.url)
+        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
+        self._stopping = threading.Event()
+        self._watchers: list[Callable[[Changed], None]] = []
+        self._fault = ""
+        self._newest = 0
+        self._lock: TextIO | None = None
+        self._checkpointer: Checkpointer | None = None
+        self._control = ControlSocket(config.control_socket, self)
+        self._clock: LedgerClock
+        self._admitting: Admitting
+        self._judging: Judging
+
+    def start(self) -> None:
+        """Open the ledger and begin. Raises CollectorError with the reason."""
+        self.config.data_dir.mkdir(parents=True, exist_ok=True)
+        self._take_lock()
+        self._store.open()
+        self._newest, received = self._store.newest_signal()
+        self._judging = Judging(self.config.dedupe, self._store, self._make_cases)
+        self._clock = LedgerClock(UtcTime(max(received, self._judging.horizon)))
+        self._admitting = Admitting(
+            self.config, self._store, self._registered.is_registered, self._clock.now()
+        )
+        if self._store.path is not None:
+            self._checkpointer = Checkpointer(self._store.path)
+            self._checkpointer.start()
+        self._thread.start()
+        self._control.start()
+
+    def stop(self) -> None:
+        """Store what was taken, then end. What was not taken is not acknowledged."""
+        self._control.stop()
+        self._stopping.set()
+        self._inbox.close()
+        if self._thread.is_alive():
+            self._thread.join()
+        if self._checkpointer is not None:
+            self._checkpointer.stop()
+        self._store.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    # From any thread
+
+    def offer(self, topic: str, payload: bytes) -> None:
+        """One message of a panel. Waits while the inbox is full, so nothing is dropped (A3)."""
+        self._inbox.put(Message(topic, payload, Instant(time.monotonic_ns())))
+
+    def refused(self, refused: Refused) -> None:
+        """One refusal of the broker, to be recorded (R1)."""
+        subject = refused.subject.encode("utf-8", "replace")
+        bad = Malformed(
+            panel="",
+            reason=f"broker: {refused.reason.value}",
+            clause="R1",
+            raw=subject[:1024],
+            size_bytes=len(subject),
+            topic=refused.peer,
+        )
+        self._ask(lambda now, utc: self._admitting.refuse(bad, now, utc))
+
+    def operate(self, act: OperatorAct) -> str | None:
+        """Take or close a case. Waits until it is stored; else says why not."""
+        return self._answer(self._ask(lambda _now, utc: self._admitting.operate(act, utc)))
+
+    def command(self, panel: str, command: StandDown | SendTest) -> str | None:
+        """Order a panel to do something. Waits until it is stored; else says why not."""
+
+        def order(_now: Instant, utc: UtcTime) -> str | None:
+            made = self._admitting.command(panel, command, utc)
+            if isinstance(made, str):
+                return made
+            return None if self._publish(made) else "recorded, but the link to the panels is down"
+
+        return self._answer(self._ask(order))
+
+    def watch(self, watcher: Callable[[Changed], None]) -> Callable[[], None]:
+        """Have `watcher` called, in the writer thread, for what each commit changed; to end it."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
+
+    def status(self) -> Status:
+        """How it goes, now."""
+        tally = self._admitting.tally if self._thread.ident else Tally()
+        offset = self._clock.offset_us if self._thread.ident else 0
+        return Status(
+            running=self._thread.is_alive(),
+            link_up=self._link.up,
+            store_fault=self._fault,
+            waiting_messages=len(self._inbox),
+            waiting_bytes=self._inbox.bytes,
+            not_judged=max(self._newest - self._judging.cursor, 0),
+            judging_faults=self._judging.faults,
+            messages=tally.messages,
+            signals=tally.signals,
+            repeats=tally.repeats,
+            refused=tally.refused,
+            wal_bytes=self._checkpointer.wal_bytes if self._checkpointer else 0,
+            clock_offset_us=offset,
+            clock_stepped=abs(offset) > STEPPED_US,
+        )
+
+    # The writer thread
+
+    def _run(self) -> None:
+        limits = self.config.limits
+        turn = self._clock.now()
+        while not self._stopping.is_set():
+            messages, requests = self._inbox.take(limits.batch_messages, self._wait_s())
+            if self._clock.now() - turn > STALL_S * NS_PER_S:
+                self._admitting.forgive(self._clock.now())
+            turn = self._clock.now()
+            self._clock.steer()
+            self._persist(partial(self._admit, messages))
+            for request in requests:
+                request()
+            self._persist(self._judge)
+
+    def _admit(self, messages: list[Message]) -> None:
+        # While more waits, time has only come as far as what was taken: a heartbeat in the inbox
+        # must not be overtaken by its own deadline.
+        now = messages[-1].received if messages and len(self._inbox) else self._clock.now()
+        due = self._admitting.deadline()
+        if not messages and (due is None or due > now):
+            return
+        if not self._link.up:
+            self._admitting.forgive(now)
+        for outgoing in self._admitting.admit(messages, now, self._clock.at):
+            self._publish(outgoing)
+        self._newest = self._store.last_signal
+
+    def _judge(self) -> None:
+        limits = self.config.limits
+        backlog = self._newest - self._judging.cursor
+        busy = len(self._inbox) > 0
+        if backlog > 0:
+            few = busy and backlog <= limits.backlog_signals
+            changed = self._judging.step(
+                limits.stage_signals if few else max(limits.batch_messages, limits.stage_signals)
+            )
+        elif not busy:
+            changed = self._judging.idle(self._clock.at(self._clock.now()))
+        else:
+            return
+        if changed is not None and not changed.empty:
+            for watcher in list(self._watchers):
+                try:
+                    watcher(changed)
+                except Exception:
+                    log.exception("a watcher failed")
+
+    def _persist(self, act: Callable[[], None]) -> None:
+        """Do it until the ledger takes it. Meanwhile nothing is acknowledged, the inbox fills and
+        its givers wait, and `status` tells of it; operators' requests are answered with the fault.
+        """
+        wait_s = self.config.store_retry_s
+        while not self._stopping.is_set():
+            try:
+                act()
+            except StoreError as error:
+                fault = str(error)
+            except Exception as error:
+                log.exception("the writer met a fault of its own")
+                fault = f"internal: {error!r}"
+            else:
+                if self._fault:
+                    log.warning("the ledger takes commits again")
+                    self._fault = ""
+                    self._admitting.forgive(self._clock.now())
+                return
+            if not self._fault:
+                log.error("the ledger does not take commits: %s", fault)
+            self._fault = fault
+            if self._stopping.wait(wait_s):
+                return
+            wait_s = min(wait_s * 2, self.config.store_retry_s * 10)
+            _, requests = self._inbox.take(0, 0)
+            for request in requests:
+                request()
+
+    def _publish(self, outgoing: Outgoing) -> bool:
+        try:
+            return self._link.publish(outgoing.panel, outgoing.leaf, outgoing.payload)
+        except Exception:
+            log.exception("publishing failed; the panel will send again")
+            return False
+
+    def _wait_s(self) -> float:
+        if self._newest > self._judging.cursor:
+            return 0.0
+        wait_s = LONGEST_WAIT_S
+        due = self._admitting.deadline()
+        if due is not None:
+            wait_s = min(wait_s, (due - self._clock.now()) / NS_PER_S)
+        timer = self._judging.deadline()
+        if timer is not None:
+            wait_s = min(wait_s, self._clock.until(timer))
+        return max(wait_s, 0.001)
+
+    # Requests of other threads
+
+    def _ask(self, act: Callable[[Instant, UtcTime], str | None]) -> Future[str | None]:
+        """Have `act` run in the writer thread."""
+        future: Future[str | None] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            now = self._clock.now()
+            try:
+                future.set_result(act(now, self._clock.at(now)))
+            except StoreError as error:
+                future.set_result(f"the ledger does not take it: {error}")
+            self._newest = self._store.last_signal
+
+        if not self._inbox.request(run):
+            future.set_result("the collector is stopping")
+        return future
+
+    def _answer(self, future: Future[str | None]) -> str | None:
+        try:
+            return future.result(ANSWER_S)
+        except TimeoutError:
+            if future.cancel():
+                return "the collector is too busy; nothing was done"
+            return future.result()
+        except InvalidStateError:
+            return "the collector is stopping"
+
+    def _make_cases(self, panel: str, card: SiteCard | None, snapshot: bytes | None) -> Cases:
+        if snapshot is None:
+            return CaseMachine(self._rules, panel, card)
+        return CaseMachine.restore(self._rules, panel, card, snapshot)
+
+    def _take_lock(self) -> None:
+        """One writer: a second collector on the same folder is refused."""
+        lock = (self.config.data_dir / "ledger.lock").open("a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise CollectorError(
+                f"another collector runs on {self.config.data_dir}: stop it, or use another --data"
+            ) from error
+        self._lock = lock
+
+
+def open_service(settings: Settings, registered: Registered, link: Link) -> Collector:
+    """The collector for `tocsin-collector run`. Raises CollectorError for a bad rule file."""
+    rules = load_rules(settings.rules)
+    if isinstance(rules, RulesRefused):
+        raise CollectorError(str(rules))
+    return Collector(CollectorConfig(data_dir=settings.data), registered, link, rules)
