@@ -49,7 +49,10 @@ def sync_directory(directory: Path) -> None:
 
 
 class JournalFiles:
-    """Side files and names. Methods raise OSError unless they say otherwise."""
+    """Side files and names. Methods raise OSError unless they say otherwise.
+
+    Without the lock nothing is written: the files are another process's.
+    """
 
     def __init__(self, directory: Path, panel: str) -> None:
         self.directory = directory
@@ -148,6 +151,8 @@ class JournalFiles:
 
     def write_head(self, note: HeadNote) -> bool:
         """Overwrite in place, not synced. Never raises; False when it could not."""
+        if self._lock is None:
+            return False
         try:
             if self._head is None:
                 self._head = os.open(self.directory / "journal.head", os.O_RDWR | os.O_CREAT, 0o640)
@@ -170,6 +175,8 @@ class JournalFiles:
 
     def write_state(self, state: KeptState) -> bool:
         """Replace durably, or remove the old copy so that it cannot mislead. Never raises."""
+        if self._lock is None:
+            return False
         path = self.directory / "state.bak"
         fresh = self.directory / "state.bak.new"
         try:
@@ -212,6 +219,8 @@ class JournalFiles:
 
     def free_reserve(self) -> bool:
         """Give the room up; whether there was any. Never raises."""
+        if self._lock is None:
+            return False
         try:
             (self.directory / "journal.reserve").unlink()
         except OSError:

@@ -70,6 +70,7 @@ class Opening:
         panel: str,
         paths: Sequence[str],
         witness: HeadNote | None = None,
+        living: int = 0,
     ) -> None:
         self.files = files
         self.panel = panel
@@ -77,6 +78,8 @@ class Opening:
         self._inspector = Inspector(panel, paths)
         self.witness = witness
         """The newest Record by this process's own memory: stands in for `journal.head`."""
+        self.living = living
+        """An epoch this process holds in memory: not lost, though not here."""
 
     def attach(self) -> Attached:
         """Raises UnavailableError when nothing can be written here now; never for bad content."""
@@ -140,7 +143,8 @@ class Opening:
         if note is None and (note_existed or seen.head is not None):
             report.tokens.append("head=garbled" if note_existed else "head=missing")
             report.doubt = True
-        if note is not None and not note.recorded and not seen.holds_note:
+        unrecorded = note is not None and not note.recorded and not seen.holds_note
+        if note is not None and unrecorded and note.head.epoch != self.living:
             report.losses.append(Loss(note.head.epoch, 1, max(1, note.head.seq)))
             report.tokens.append(f"unrecorded_lost={note.head.seq}")
             report.doubt = True

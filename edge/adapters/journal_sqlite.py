@@ -93,7 +93,8 @@ class JournalStore:
 
     def _attach(self, witness: HeadNote | None) -> Attached:
         """Take over a database; the reserve is spent before giving up on a full disk."""
-        opening = Opening(self._files, self._panel, self._paths, witness)
+        living = 0 if self._volatile is None else self._volatile.head.epoch
+        opening = Opening(self._files, self._panel, self._paths, witness, living)
         try:
             attached = opening.attach()
         except UnavailableError as unavailable:
