@@ -124,6 +124,7 @@ def _wired(draft: Draft) -> Iterator[tuple[str, Draft]]:
 def _loops(draft: Draft, report: Report) -> None:
     hardware = draft.fields.get("hardware")
     board: Hardware | None = hardware.whole if isinstance(hardware, Draft) else None
+    apart = True
     for key, found in _wired(draft):
         loop: Loop | None = found.whole
         if loop is None:
@@ -151,7 +152,8 @@ def _loops(draft: Draft, report: Report) -> None:
             )
         elif board is not None and not on_pin:
             table = windows(loop.wiring, board)
-            if isinstance(table, Overlap):
+            if isinstance(table, Overlap) and apart:
+                apart = False  # one remedy serves all loops
                 report.add(
                     "hardware.eol_ohm",
                     board.eol_ohm,

@@ -15,6 +15,7 @@ from edge.config import PanelConfig
 __all__ = ["Checked", "ConfigError", "Problem", "check", "load", "load_checked"]
 
 FILE_BYTES: Final = 1 << 20
+_TOML: Final = Phrase("TOML 1.0, UTF-8", "TOML 1.0，UTF-8 编码")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,17 @@ def _parse(path: Path, report: Report) -> dict[str, Any] | None:
         )
     except (RecursionError, ValueError, OverflowError) as error:
         # tomllib lets these out for nesting without end, impossible dates and endless digits
-        _syntax(report, "", f"{type(error).__name__}: {error}", None)
+        _unplaced(report, f"{type(error).__name__}: {error}")
     return None
+
+
+def _unplaced(report: Report, why: str) -> None:
+    report.add(
+        "",
+        why,
+        _TOML,
+        Phrase("take out what no panel file needs", "去掉主机配置文件不需要的内容"),
+    )
 
 
 def _syntax(report: Report, text: str, why: str, place: re.Match[str] | None) -> None:
@@ -102,7 +112,7 @@ def _syntax(report: Report, text: str, why: str, place: re.Match[str] | None) ->
     report.add(
         f"line {line}, column {column}",
         why,
-        Phrase("TOML 1.0, UTF-8", "TOML 1.0，UTF-8 编码"),
+        _TOML,
         Phrase(
             "mend this place: often a quote or bracket is missing there or just before",
             "修改此处：常为此处或之前缺少引号或括号",

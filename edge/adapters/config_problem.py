@@ -74,6 +74,7 @@ class Report:
         """One more. The value of a secret key is not shown."""
         leaf = key.rpartition(".")[2].partition("[")[0]
         shown = "(not shown)" if leaf in SECRET_KEYS and value != ABSENT else show(value)
+        key = _clean(key)
         self.problems.append(
             Problem(self.file, key, shown, expected.en, mend.en, expected.zh, mend.zh, clause)
         )
@@ -90,5 +91,10 @@ def show(value: object) -> str:
         text = json.dumps(value, ensure_ascii=False, default=str)
     except (ValueError, RecursionError):  # numbers of thousands of digits, nesting without end
         text = f"({type(value).__name__})"
-    text = "".join(char if char.isprintable() else "?" for char in text)
+    text = _clean(text)
     return text if len(text) <= VALUE_CHARS else text[: VALUE_CHARS - 1] + "…"
+
+
+def _clean(text: str) -> str:
+    """Nothing a terminal obeys: keys and values come from the file."""
+    return "".join(char if char.isprintable() else "?" for char in text)

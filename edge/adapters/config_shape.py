@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 import typing
 import unicodedata
@@ -69,7 +70,7 @@ class Draft:
 
 def _struct(data: Mapping[str, Any], kind: type[msgspec.Struct], key: str, report: Report) -> Draft:
     draft = Draft(kind, data)
-    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    fields = _fields(kind)
     before = len(report.problems)
     for name in data:
         if name not in fields:
@@ -88,7 +89,7 @@ def _struct(data: Mapping[str, Any], kind: type[msgspec.Struct], key: str, repor
         if name not in data:
             if field.required:
                 mend = Phrase(f"add `{name}`", f"补写 `{name}`")
-                report.add(here, ABSENT, _expected(field.type, name), mend)
+                report.add(here, ABSENT, _expected(kind, field), mend)
             else:
                 draft.fields[name] = _default(field)
             continue
@@ -96,6 +97,17 @@ def _struct(data: Mapping[str, Any], kind: type[msgspec.Struct], key: str, repor
     if len(report.problems) == before:
         draft.whole = _whole(draft, key, report)
     return draft
+
+
+@functools.cache
+def _fields(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.name: field for field in msgspec.structs.fields(kind)}
+
+
+@functools.cache
+def _types(kind: type[msgspec.Struct]) -> dict[str, inspect.Type]:
+    """Msgspec resolves annotations anew each time it is asked, which takes a millisecond."""
+    return {name: inspect.type_info(field.type) for name, field in _fields(kind).items()}
 
 
 def _field(
@@ -135,13 +147,13 @@ def _leaf(
 ) -> None:
     try:
         read = msgspec.convert(value, field.type)
-        if _fits(value, inspect.type_info(field.type)):
+        if _fits(value, _types(draft.kind)[field.name]):
             draft.fields[field.name] = read
             return
     except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError):
         pass
     mend = _MENDS.get(field.name, _WRITE_ONE)
-    report.add(key, value, _expected(field.type, field.name), mend)
+    report.add(key, value, _expected(draft.kind, field), mend)
 
 
 def _fits(value: object, kind: inspect.Type) -> bool:
@@ -202,12 +214,12 @@ def _join(key: str, name: str) -> str:
     return f"{key}.{name}" if key else name
 
 
-def _expected(annotation: Any, name: str) -> Phrase:
-    inner, several = _struct_type(annotation)
+def _expected(kind: type[msgspec.Struct], field: msgspec.structs.FieldInfo) -> Phrase:
+    inner, several = _struct_type(field.type)
     if inner is not None:
-        head = f"[[{name}]]" if several else f"[{name}]"
+        head = f"[[{field.name}]]" if several else f"[{field.name}]"
         return Phrase(f"a table {head}", f"表 {head}")
-    return _described(inspect.type_info(annotation))
+    return _described(_types(kind)[field.name])
 
 
 def _described(kind: inspect.Type) -> Phrase:
