@@ -225,6 +225,7 @@ EN: Final = Wording(
         Code.SEQUENCE_GAP: "reports missing",
         Code.IDENTITY_CONFLICT: "two panels under one identity",
         Code.SITE_CHANGED: "site card changed",
+        Code.OPERATOR_ACT: "act of an operator",
     },
     ranges=(
         (100, 109, "medical alarm"),

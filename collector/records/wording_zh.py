@@ -225,6 +225,7 @@ ZH: Final = Wording(
         Code.SEQUENCE_GAP: "报告有缺失",
         Code.IDENTITY_CONFLICT: "两台主机使用同一身份",
         Code.SITE_CHANGED: "现场资料已更改",
+        Code.OPERATOR_ACT: "值班员操作",
     },
     ranges=(
         (100, 109, "医疗求助"),

@@ -1,0 +1,230 @@
+"""`tocsin-collector panels`: is each panel there, and what did it last say? (G3)"""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from collector.adapters.ledger_reader import LedgerReader, PanelRow
+from collector.cli.options import (
+    DataOption,
+    JsonOption,
+    Lang,
+    LangOption,
+    errors_as_text,
+    pick,
+    print_json,
+)
+from collector.cli.reading import POLL_S, interrupted, is_terminal, opened, tables
+from collector.records.names import area_name, clean, local_time, site_name
+from protocols.instants import US_PER_S, UtcTime
+from protocols.mqtt.payloads import SiteCard
+
+LIVE_S = 1.0
+
+_MODES = {
+    "disarmed": "撤防",
+    "exit": "外出延时",
+    "entry": "进入延时",
+    "alarm": "报警中",
+    "armed": "布防",
+    "full": "布防",
+    "stay": "留守布防",
+    "night": "夜间布防",
+}
+
+
+class PathLine(msgspec.Struct, frozen=True):
+    """One path of a panel. `online` False: nothing is known since `since`."""
+
+    path: str
+    online: bool
+    since: UtcTime
+    heartbeat_age_s: float
+
+
+class PanelLine(msgspec.Struct, frozen=True):
+    """One panel for programs; what it last said is `stale` while no path is online (G3)."""
+
+    panel: str
+    site: str
+    paths: tuple[PathLine, ...]
+    stale: bool
+    owed: int
+    areas: dict[str, str]
+    clock: str
+    err_us: int | None
+    version: str
+    faults: list[str]
+    bypassed: list[int]
+    epoch: int
+    seq: int
+    complete_to: int
+
+
+@errors_as_text
+def panels(
+    data: DataOption,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on showing changes until Ctrl-C.")
+    ] = False,
+    lang: LangOption = Lang.EN,
+    json: JsonOption = False,
+) -> None:
+    r"""Show each panel: paths, arm modes, clock, reports owed, version.
+
+    What a silent panel last said is not shown as its state: it says "unknown since" instead.
+
+    \b
+    Examples:
+      tocsin-collector panels
+      tocsin-collector panels --follow
+      tocsin-collector panels --json | jq 'select(.stale) | .panel'
+    """
+    with opened(data) as reader:
+        if follow and is_terminal() and not json:
+            interrupted(lambda: _live(reader, lang))
+            return
+        _show(reader, lang, json=json)
+        if follow:
+            interrupted(lambda: _repeat(reader, lang, json=json))
+
+
+def _live(reader: LedgerReader, lang: Lang) -> None:
+    with Live(console=tables, auto_refresh=False, vertical_overflow="visible") as shown:
+        while True:
+            shown.update(_table(reader, lang), refresh=True)
+            time.sleep(LIVE_S)
+
+
+def _repeat(reader: LedgerReader, lang: Lang, *, json: bool) -> None:
+    """Print again whenever what matters of a panel has changed."""
+    known = _essence(reader, lang)
+    while True:
+        time.sleep(POLL_S)
+        now = _essence(reader, lang)
+        if now != known:
+            known = now
+            _show(reader, lang, json=json)
+
+
+def _essence(reader: LedgerReader, lang: Lang) -> list[tuple[object, ...]]:
+    return [
+        (line.panel, line.stale, line.owed, line.areas, line.clock, line.faults, line.version)
+        for line, _ in _lines(reader, lang)
+    ]
+
+
+def _show(reader: LedgerReader, lang: Lang, *, json: bool) -> None:
+    if json:
+        for line, _ in _lines(reader, lang):
+            print_json(line)
+    elif is_terminal():
+        tables.print(_table(reader, lang))
+    else:
+        for line, card in _lines(reader, lang):
+            print("  ".join(_cells(line, card, lang)), flush=True)
+
+
+def _lines(reader: LedgerReader, lang: Lang) -> list[tuple[PanelLine, SiteCard | None]]:
+    now = time.time()
+    lines = []
+    for row in reader.panels():
+        card = reader.card(row.panel)
+        lines.append((_line(row, card, _complete(reader, row), now, lang), card))
+    return lines
+
+
+def _complete(reader: LedgerReader, row: PanelRow) -> int:
+    """Up to which sequence number of its present numbering nothing is missing."""
+    runs = [run for run in reader.runs(row.panel) if run.epoch == row.heartbeat.epoch]
+    return runs[0].upto if runs else 0
+
+
+def _line(row: PanelRow, card: SiteCard | None, complete: int, now: float, lang: Lang) -> PanelLine:
+    beat = row.heartbeat
+    age_s = max(now - row.received / US_PER_S, 0.0)
+    return PanelLine(
+        panel=row.panel,
+        site=site_name(card, row.panel, lang.value),
+        paths=(PathLine("mqtt", not row.lost, row.since, round(age_s, 1)),),
+        stale=row.lost,
+        owed=beat.owed,
+        areas=dict(beat.areas),
+        clock=beat.clock,
+        err_us=beat.err_us,
+        version=beat.version,
+        faults=list(beat.faults),
+        bypassed=list(beat.bypassed),
+        epoch=beat.epoch,
+        seq=beat.seq,
+        complete_to=complete,
+    )
+
+
+def _table(reader: LedgerReader, lang: Lang) -> Table:
+    heads = (
+        ("Panel", "主机"),
+        ("Site", "用户"),
+        ("Paths", "线路"),
+        ("Areas", "分区"),
+        ("Clock", "时钟"),
+        ("Owed", "待报"),
+        ("Complete to", "完整至"),
+        ("Faults", "故障"),
+        ("Version", "版本"),
+    )
+    table = Table(*(pick(lang, en, zh) for en, zh in heads), box=None, pad_edge=False)
+    for line, card in _lines(reader, lang):
+        cells = [Text(cell) for cell in _cells(line, card, lang)]
+        cells[2].stylize("bold red" if line.stale else "green")
+        table.add_row(*cells)
+    return table
+
+
+def _cells(line: PanelLine, card: SiteCard | None, lang: Lang) -> list[str]:
+    """What is shown of a panel; of a silent one nothing that may have changed since."""
+    unknown = pick(lang, "unknown", "不明")
+    areas = unknown
+    clock = unknown
+    if not line.stale:
+        areas = ", ".join(_area(card, area, mode, lang) for area, mode in line.areas.items()) or "-"
+        clock = clean(line.clock)
+        if line.err_us is not None:
+            clock += f" ±{line.err_us / 1000:.0f} ms"
+    faults = [clean(fault) for fault in line.faults[:4]]
+    if line.bypassed:
+        zones = ",".join(map(str, line.bypassed[:8]))
+        faults.append(pick(lang, f"bypassed {zones}", f"旁路 {zones}"))
+    return [
+        line.panel,
+        line.site,
+        "; ".join(_path(path, card, lang) for path in line.paths),
+        areas,
+        clock,
+        unknown if line.stale else str(line.owed),
+        f"{line.complete_to}/{line.seq}",
+        ", ".join(faults) or "-",
+        clean(line.version),
+    ]
+
+
+def _path(path: PathLine, card: SiteCard | None, lang: Lang) -> str:
+    since = f"{local_time(card, path.since):%m-%d %H:%M:%S}"
+    if not path.online:
+        return pick(lang, f"{path.path}: unknown since {since}", f"{path.path}：{since} 起不明")
+    age = f"{path.heartbeat_age_s:.0f}"
+    return pick(lang, f"{path.path}: online, heard {age} s ago", f"{path.path}：在线，{age} 秒前")
+
+
+def _area(card: SiteCard | None, area: str, mode: str, lang: Lang) -> str:
+    number = int(area) if area.isascii() and area.isdigit() else 0
+    name = area_name(card, number, lang.value) if number else clean(area)
+    shown = _MODES.get(mode, clean(mode)) if lang is Lang.ZH else clean(mode)
+    return f"{name}: {shown}" if lang is Lang.EN else f"{name}：{shown}"
