@@ -24,7 +24,7 @@ from edge.reporting.reporter_types import LinkDown
 from protocols.mqtt import topics
 from protocols.mqtt.payloads import Will
 
-CONNECT_TIMEOUT_S: Final = 10.0
+CONNECT_MIN_S: Final = 3.0
 POLL_S: Final = 1.0
 FAREWELL_S: Final = 1.0
 _QOS: Final = 1
@@ -58,6 +58,8 @@ class Session:
         self._up = up
         self._message = message
         self._beat = beat
+        self._connect_s = max(CONNECT_MIN_S, 2 * config.ack_timeout_s)
+        """For each step of connecting: a network slower than this cannot acknowledge in time."""
         self._subscribed = False
         self._end: LinkDown | None = None
 
@@ -83,7 +85,7 @@ class Session:
             protocol=paho.MQTTv311,
             reconnect_on_failure=False,
         )
-        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.connect_timeout = self._connect_s
         client.tls_set_context(context)
         client.max_inflight_messages_set(0)
         client.will_set(
@@ -110,7 +112,7 @@ class Session:
         assert tls is not None
         poll = select.poll()
         poll.register(self._outbox.fileno(), select.POLLIN)
-        limit = time.monotonic() + CONNECT_TIMEOUT_S
+        limit = time.monotonic() + self._connect_s
         while client.socket() is not None and self._end is None:
             self._beat()
             interest = select.POLLIN | (select.POLLOUT if client.want_write() else 0)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from edge.adapters.certificate_dates import not_after
 from edge.config import MqttConfig
 from edge.reporting.path_causes import LinkCause
+
+VERDICT_MS: Final = 1000
 
 
 class WatchedSocket(ssl.SSLSocket):
@@ -19,6 +22,28 @@ class WatchedSocket(ssl.SSLSocket):
     """
 
     fault: ssl.SSLError | OSError | None = None
+
+    def do_handshake(self, block: bool = False) -> None:
+        """As in SSLSocket, then wait for the broker's verdict on our certificate.
+
+        In TLS 1.3 the client is done first. Were CONNECT sent at once, a broker that refuses us
+        would close upon unread bytes, and the reset would overtake its alert. A broker that takes
+        us says so with a session ticket. Brokers speak no MQTT first, so nothing is lost here.
+        """
+        super().do_handshake(block)
+        if self.version() != "TLSv1.3":
+            return
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        if self.pending() or poll.poll(VERDICT_MS):
+            patience_s = self.gettimeout()
+            self.setblocking(False)
+            try:
+                super().recv(1)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return
+            finally:
+                self.settimeout(patience_s)
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         """As in SSLSocket."""

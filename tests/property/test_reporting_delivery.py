@@ -286,7 +286,7 @@ TestDelivery = Delivery.TestCase
 TestDelivery.settings = settings(
     deadline=None,
     derandomize=True,
-    max_examples=150,
+    max_examples=80,
     stateful_step_count=50,
     suppress_health_check=[HealthCheck.too_slow],
 )
