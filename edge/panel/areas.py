@@ -124,7 +124,7 @@ def _start_exit(p: Premises, number: int, cause: Cause) -> Refusal | None:
     area.user = cause.user
     area.doors = 0
     area.left = False
-    area.until = later(p.now, p.areas[number].exit_delay_s)
+    area.until = area.exit_ends = later(p.now, p.areas[number].exit_delay_s)
     _forget_period(p, number)
     p.emit(Code.EXIT_DELAY, area=number, user=cause.user, detail=cause.mode.value)
     return None
@@ -155,12 +155,25 @@ def _exit_door(p: Premises, number: int, cause: Cause) -> Refusal | None:
     _log(p, number, cause)
     area = p.state.areas[number]
     area.doors += 1
+    if area.exit_ends is not None:
+        area.until = area.exit_ends  # the door stands open again: not the final shutting
     if area.doors == 2:
-        area.until = later(p.now, p.areas[number].exit_delay_s)
+        area.until = area.exit_ends = later(p.now, p.areas[number].exit_delay_s)
         p.emit(Code.EXIT_DELAY, Qualifier.STATUS, area=number, user=area.user, detail="restarted")
     for other in p.state.areas.values():
         if other.mode is AreaMode.EXIT:
             other.left = True
+    return None
+
+
+def _final_door(p: Premises, number: int, cause: Cause) -> Refusal | None:
+    """Final-door setting: shutting the entry door after leaving arms shortly after."""
+    _pair(p, number, cause)
+    area, wait_s = p.state.areas[number], p.areas[number].final_door_s
+    shut = cause.zone is not None and cause.zone.type is ZoneType.ENTRY_EXIT
+    if shut and wait_s is not None and area.left and area.armed_as is ArmMode.FULL:
+        soon = later(p.now, wait_s)
+        area.until = soon if area.until is None else min(area.until, soon)
     return None
 
 
@@ -376,6 +389,7 @@ _ACTS: Final[dict[Act, Callable[[Premises, int, Cause], Refusal | None]]] = {
     Act.SILENCE: _silence,
     Act.KEY_ARM: _key_arm,
     Act.EXIT_DOOR: _exit_door,
+    Act.FINAL_DOOR: _final_door,
     Act.START_ENTRY: _start_entry,
     Act.DOOR_AGAIN: _door_opened,
     Act.ALARM: _alarm,

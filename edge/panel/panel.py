@@ -211,6 +211,7 @@ class Panel:
         zones.release_held(self._p)
 
     def _area_timeout(self, number: int) -> None:
+        self._p.state.areas[number].until = None
         areas.step(self._p, number, AreaInput.TIMEOUT, Cause())
 
     def _siren_off(self, number: int) -> None:

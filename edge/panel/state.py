@@ -72,6 +72,8 @@ class AreaState(msgspec.Struct, omit_defaults=True):
     """Who armed it."""
     until: Instant | None = None
     """End of EXIT, ENTRY or ALARM."""
+    exit_ends: Instant | None = None
+    """End of the exit delay had no final door been shut; never later extended by a door again."""
     doors: int = 0
     """Openings of the area's entry doors in this exit delay."""
     left: bool = False
@@ -172,7 +174,7 @@ def digest_of(config: PanelConfig) -> str:
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
-_AREA = ("until", "siren_until", "closed_at", "alarm_at", "cancel_until")
+_AREA = ("until", "exit_ends", "siren_until", "closed_at", "alarm_at", "cancel_until")
 _POINT = ("tripped_at",)
 _PANEL = ("lock_until", "walk_until", "test_until", "hold_until", "siren_until", "periodic_at")
 

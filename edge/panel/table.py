@@ -43,6 +43,7 @@ class Act(Enum):
     SILENCE = "silence"
     KEY_ARM = "arm at once"
     EXIT_DOOR = "note leaving"
+    FINAL_DOOR = "note final door"
     START_ENTRY = "start entry delay"
     DOOR_AGAIN = "report door"
     ALARM = "alarm"
@@ -124,6 +125,7 @@ def _build() -> dict[tuple[AreaMode, AreaInput], Step]:
         (AreaInput.STAND_DOWN, Act.CLEAR_MEMORY),
     ):
         put(every, kind, act)
+    put({M.EXIT}, AreaInput.RESTORED, Act.FINAL_DOOR)
     put({M.EXIT}, AreaInput.TIMEOUT, Act.END_EXIT, *WATCHING)
     put({M.ENTRY}, AreaInput.TIMEOUT, Act.END_ENTRY, M.ALARM, *ARMED)
     put({M.ALARM}, AreaInput.TIMEOUT, Act.END_ALARM, *ARMED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from edge.field.reading import ReadingState
@@ -341,3 +342,51 @@ def test_an_area_without_entry_door_arms_full_without_exit() -> None:
     site.types(Arm((1,)))
     site.wait(60)
     assert site.mode() == "armed_full"
+
+
+def _final_door_site() -> Site:
+    config = site_config()
+    areas = tuple(
+        msgspec.structs.replace(area, final_door_s=3) if area.number == 1 else area
+        for area in config.areas
+    )
+    return Site(msgspec.structs.replace(config, areas=areas))
+
+
+def test_shutting_the_final_door_arms_soon_after() -> None:
+    site = _final_door_site()
+    site.types(Arm((1,)))
+    site.wait(20)
+    site.pulse(DOOR)
+    assert site.wait(2.9) == []
+    assert site.wait(0.1) == ["-EXIT_DELAY a1 u1", "-OPEN_CLOSE a1 u1", "armed:1 on"]
+
+
+def test_final_door_opened_again_gives_the_exit_delay_back() -> None:
+    site = _final_door_site()
+    site.types(Arm((1,)))
+    site.pulse(DOOR)
+    site.wait(2)
+    assert site.trip(DOOR)[-1] == "=EXIT_DELAY a1 u1 (restarted)"
+    assert site.wait(59.9) == []
+    assert site.mode() == "exit"
+
+
+def test_final_door_shut_again_and_again_never_prolongs_the_exit_delay() -> None:
+    site = _final_door_site()
+    site.types(Arm((1,)))
+    for _ in range(40):
+        site.trip(DOOR)
+        site.wait(2)
+        site.clear(DOOR)
+        site.wait(1)
+    assert site.mode() != "exit"
+
+
+def test_shutting_another_zone_does_not_arm() -> None:
+    site = _final_door_site()
+    site.types(Arm((1,)))
+    site.trip(DOOR)
+    site.pulse(HALL)
+    assert site.wait(10) == []
+    assert site.mode() == "exit"
