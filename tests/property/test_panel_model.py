@@ -342,6 +342,7 @@ class PanelLife(RuleBasedStateMachine):
             assert {(zone.number, code) for code in zone.open} == {
                 key for key in self.owed if key[0] == zone.number
             }
+            assert zone.state != "normal" or not zone.open
             if zone.bypassed_by is not None:
                 assert TYPES[zone.number] not in NEVER_TEST or zone.number == 13
 
