@@ -77,6 +77,8 @@ class LinkSim(ProxyThread):
         self.mode = Mode.OPEN
         self.accepted = 0
         """Connections so far."""
+        self.breaks: list[tuple[str, int]] = []
+        """Direction and byte count of each reset made by `drop_every_bytes`."""
         self.up = Conditions()
         """From who dials to the target."""
         self.down = Conditions()
@@ -124,10 +126,9 @@ class LinkSim(ProxyThread):
                 return
             await self._passable.wait()
             far_reader, connection.far = await asyncio.open_connection(*self.target)
-            up, down = random.Random(name + "u"), random.Random(name + "d")  # noqa: S311
             pumps = [
-                asyncio.create_task(self._pump(connection, reader, connection.far, "up", up)),
-                asyncio.create_task(self._pump(connection, far_reader, writer, "down", down)),
+                asyncio.create_task(self._pump(connection, reader, connection.far, "up", name)),
+                asyncio.create_task(self._pump(connection, far_reader, writer, "down", name)),
             ]
             try:
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_EXCEPTION)
@@ -149,12 +150,14 @@ class LinkSim(ProxyThread):
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         direction: str,
-        dice: random.Random,
+        name: str,
     ) -> None:
+        # how bytes come in chunks is not ours to repeat: what depends on it has dice of its own
+        dice = random.Random(f"{name}/{direction}/times")  # noqa: S311
+        faults = _ByteFaults(random.Random(f"{name}/{direction}/bytes"))  # noqa: S311
         queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(64)
         sender = asyncio.create_task(self._sender(connection, queue, writer, direction, dice))
         loop = asyncio.get_running_loop()
-        faults = _ByteFaults(dice)
         due = 0.0
         try:
             while True:
@@ -167,6 +170,7 @@ class LinkSim(ProxyThread):
                 data, broken = faults.apply(data, rules)
                 await _put(queue, (due, data), sender)
                 if broken:
+                    self.breaks.append((direction, faults.passed))
                     await _put(queue, (due, b""), sender)
                     await sender
                     connection.reset()
@@ -243,6 +247,7 @@ class _ByteFaults:
     """Counts bytes down to the next fault."""
 
     def __init__(self, dice: random.Random) -> None:
+        self.passed = 0
         self._dice = dice
         self._garble_in: int | None = None
         self._drop_in: int | None = None
@@ -253,8 +258,10 @@ class _ByteFaults:
             if self._drop_in is None:
                 self._drop_in = self._dice.randrange(2 * rules.drop_every_bytes)
             if self._drop_in < len(data):
+                self.passed += self._drop_in
                 return data[: self._drop_in], True
             self._drop_in -= len(data)
+        self.passed += len(data)
         if rules.garble_every_bytes:
             changed = bytearray(data)
             if self._garble_in is None:
@@ -308,7 +315,7 @@ def obey(link: LinkSim, order: dict[str, Any]) -> dict[str, Any]:
             up=replace(link.up, **order.get("up", {})),
             down=replace(link.down, **order.get("down", {})),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         return {"error": f"not understood: {error}"}
     return {
         "mode": link.mode.value,
