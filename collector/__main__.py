@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from collector.cli import panel, run
+from collector.cli import cases, ledger, orders, panel, panels, replay, run
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,6 +14,14 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.add_typer(panel.app, name="panel")
+app.command("panels")(panels.panels)
+app.command("cases")(cases.cases)
+app.command("case")(cases.case)
+app.command("take")(orders.take)
+app.command("close")(orders.close)
+app.command("stand-down")(orders.stand_down)
+app.command("replay")(replay.replay)
+app.add_typer(ledger.app, name="ledger")
 
 
 def main() -> None:

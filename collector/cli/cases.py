@@ -69,7 +69,7 @@ def cases(
     lang: LangOption = Lang.EN,
     json: JsonOption = False,
 ) -> None:
-    r"""Show the cases, the most urgent first, each with one plain sentence.
+    """Show the cases, the most urgent first, each with one plain sentence.
 
     Only reads: safe at any time beside a running collector.
 
@@ -79,7 +79,7 @@ def cases(
       tocsin-collector cases --follow --lang zh
       tocsin-collector cases --all --panel shop-1
       tocsin-collector cases --follow --json | jq -r .sentence
-    """
+    """  # noqa: D301 - \b keeps the examples as they are
     with opened(data) as reader:
         view = _View(reader, panel, lang, closed_too=all_)
         if json:
@@ -97,7 +97,7 @@ def case(
     lang: LangOption = Lang.EN,
     json: JsonOption = False,
 ) -> None:
-    r"""Show one case whole: evidence, decisions with their rule version, who must be told.
+    """Show one case whole: evidence, decisions with their rule version, who must be told.
 
     Exit code 1: there is no such case.
 
@@ -105,7 +105,7 @@ def case(
     Examples:
       tocsin-collector case 12
       tocsin-collector case 12 --lang zh
-    """
+    """  # noqa: D301 - \b keeps the examples as they are
     with opened(data) as reader:
         found = reader.case(id_)
         if found is None:
@@ -280,7 +280,7 @@ def _print_case(
     tables.print(_decision_table(found, card, lang))
     if handovers:
         tables.print()
-        tables.print(_handover_table(handovers, card, lang))
+        tables.print(_handover_table(found, handovers, card, lang))
 
 
 def _evidence_table(found: Case, card: SiteCard | None, lang: Lang) -> Table:
@@ -291,22 +291,19 @@ def _evidence_table(found: Case, card: SiteCard | None, lang: Lang) -> Table:
         pick(lang, "What", "内容"),
         pick(lang, "Where", "位置"),
         pick(lang, "Path", "线路"),
-        pick(lang, "Received", "收到"),
         pick(lang, "Notes", "备注"),
         box=None,
         pad_edge=False,
     )
     for piece in found.occurrences:
-        event = piece.event
         table.add_row(
             str(piece.occurrence),
-            _clock(card, piece.at),
+            _clock(card, piece.at, found),
             bound_word(piece.err_us),
             _what(piece, lang),
             Text(_where(piece, card, lang)),
             ", ".join(piece.paths),
-            _clock(card, piece.received),
-            Text(_notes(piece, card, lang) + (f" [{clean(event.detail)}]" if event.detail else "")),
+            Text(_notes(piece, found, card, lang)),
         )
     if found.more:
         table.caption = WORDINGS[lang.value].more.format(count=found.more)
@@ -332,19 +329,22 @@ def _where(piece: Evidence, card: SiteCard | None, lang: Lang) -> str:
     return area_name(card, event.area, lang.value) if event.area else ""
 
 
-def _notes(piece: Evidence, card: SiteCard | None, lang: Lang) -> str:
+def _notes(piece: Evidence, found: Case, card: SiteCard | None, lang: Lang) -> str:
     said = []
     if piece.restored_at is not None:
-        time_ = _clock(card, piece.restored_at)
+        time_ = _clock(card, piece.restored_at, found)
         said.append(pick(lang, f"restored {time_}", f"{time_} 恢复"))
     if piece.test:
         said.append(pick(lang, "test", "测试"))
     if piece.late:
-        said.append(pick(lang, "late", "迟报"))
+        time_ = _clock(card, piece.received, found)
+        said.append(pick(lang, f"late, received {time_}", f"迟报，{time_} 收到"))
     if not piece.recorded:
         said.append(pick(lang, "unrecorded at the panel", "主机未记录"))
     if not piece.counted:
         said.append(pick(lang, "runaway", "反复报警"))
+    if piece.event.detail:
+        said.append(clean(piece.event.detail))
     return ", ".join(said)
 
 
@@ -362,7 +362,7 @@ def _decision_table(found: Case, card: SiteCard | None, lang: Lang) -> Table:
     )
     for decision in found.decisions:
         table.add_row(
-            _clock(card, decision.at),
+            _clock(card, decision.at, found),
             decision.rule,
             words.states.get(decision.outcome, decision.outcome),
             words.why.get(decision.why, decision.why),
@@ -372,7 +372,9 @@ def _decision_table(found: Case, card: SiteCard | None, lang: Lang) -> Table:
     return table
 
 
-def _handover_table(handovers: list[HandoverRow], card: SiteCard | None, lang: Lang) -> Table:
+def _handover_table(
+    found: Case, handovers: list[HandoverRow], card: SiteCard | None, lang: Lang
+) -> Table:
     words = WORDINGS[lang.value]
     table = Table(
         pick(lang, "To be told by the operator", "须由值班员通知"),
@@ -386,15 +388,18 @@ def _handover_table(handovers: list[HandoverRow], card: SiteCard | None, lang: L
         told = row.handover
         table.add_row(
             words.destinations[told.to.value],
-            _clock(card, told.at),
+            _clock(card, told.at, found),
             words.why.get(told.reason, told.reason),
-            escape(row.verdict),
+            pick(lang, "released", "已放行") if row.verdict == "released" else escape(row.verdict),
         )
     return table
 
 
-def _clock(card: SiteCard | None, at: UtcTime) -> str:
-    return f"{local_time(card, at):%m-%d %H:%M:%S.%f}"[:-3]
+def _clock(card: SiteCard | None, at: UtcTime, found: Case) -> str:
+    """To the millisecond; with the day when it is not that of the case."""
+    there = local_time(card, at)
+    same = there.date() == local_time(card, found.opened_at).date()
+    return f"{there:{'' if same else '%m-%d '}%H:%M:%S.%f}"[:-3]
 
 
 def bound_word(err_us: int) -> str:

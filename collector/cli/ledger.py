@@ -41,7 +41,7 @@ def ledger() -> None:
 @app.command()
 @errors_as_text
 def verify(data: DataOption, lang: LangOption = Lang.EN, json: JsonOption = False) -> None:
-    r"""Walk the whole chain and compare every row with what was written.
+    """Walk the whole chain and compare every row with what was written.
 
     Reads one consistent state; safe beside a running collector. Keep the printed head elsewhere:
     a later run that shows another digest for the same entry has found a rewritten ledger.
@@ -51,7 +51,7 @@ def verify(data: DataOption, lang: LangOption = Lang.EN, json: JsonOption = Fals
     Examples:
       tocsin-collector ledger verify
       tocsin-collector ledger verify --json
-    """
+    """  # noqa: D301 - \b keeps the examples as they are
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

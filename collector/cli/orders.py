@@ -53,12 +53,12 @@ def take(
     lang: LangOption = Lang.EN,
     json: JsonOption = False,
 ) -> None:
-    r"""Say that you are working on a case.
+    """Say that you are working on a case.
 
     \b
     Example:
       tocsin-collector take 12 --operator "Li Si"
-    """
+    """  # noqa: D301 - \b keeps the examples as they are
     _order(data, Take(case, operator, note))
     _done(lang, f"{operator} is on case {case}.", f"{operator}正在处理警情 {case}。", json=json)
 
@@ -73,13 +73,13 @@ def close(
     lang: LangOption = Lang.EN,
     json: JsonOption = False,
 ) -> None:
-    r"""Close a case. It stays in the ledger; evidence that comes later opens it or a new one.
+    """Close a case. It stays in the ledger; evidence that comes later opens it or a new one.
 
     \b
     Examples:
       tocsin-collector close 12 --outcome false --operator "Li Si" --note "cat in the shop"
       tocsin-collector close 12 --outcome real --operator "Li Si"
-    """
+    """  # noqa: D301 - \b keeps the examples as they are
     _order(data, Close(case, operator, Outcome(outcome.value), note))
     _done(lang, f"Case {case} is closed.", f"警情 {case} 已结案。", json=json)
 
@@ -96,13 +96,13 @@ def stand_down(
     lang: LangOption = Lang.EN,
     json: JsonOption = False,
 ) -> None:
-    r"""Order the stand-down: only then may the alarm memory at the premises be reset (R72).
+    """Order the stand-down: only then may the alarm memory at the premises be reset (R72).
 
     \b
     Examples:
       tocsin-collector stand-down shop-1 --operator "Li Si"
       tocsin-collector stand-down shop-1 --area 2 --case 12 --operator "Li Si"
-    """
+    """  # noqa: D301 - \b keeps the examples as they are
     _order(data, OrderStandDown(panel, operator, area, case))
     _done(
         lang,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import typer
@@ -26,17 +26,16 @@ from collector.records.names import area_name, clean, local_time, site_name
 from protocols.instants import US_PER_S, UtcTime
 from protocols.mqtt.payloads import SiteCard
 
-LIVE_S = 1.0
+LIVE_S: Final = 1.0
 
-_MODES = {
-    "disarmed": "撤防",
-    "exit": "外出延时",
-    "entry": "进入延时",
-    "alarm": "报警中",
-    "armed": "布防",
-    "full": "布防",
-    "stay": "留守布防",
-    "night": "夜间布防",
+_MODES: Final = {
+    "disarmed": ("disarmed", "撤防"),
+    "exit": ("exit time", "外出延时"),
+    "entry": ("entry time", "进入延时"),
+    "alarm": ("in alarm", "报警中"),
+    "armed_full": ("armed", "布防"),
+    "armed_stay": ("armed to stay", "留守布防"),
+    "armed_night": ("armed for the night", "夜间布防"),
 }
 
 
@@ -77,7 +76,7 @@ def panels(
     lang: LangOption = Lang.EN,
     json: JsonOption = False,
 ) -> None:
-    r"""Show each panel: paths, arm modes, clock, reports owed, version.
+    """Show each panel: paths, arm modes, clock, reports owed, version.
 
     What a silent panel last said is not shown as its state: it says "unknown since" instead.
 
@@ -86,7 +85,7 @@ def panels(
       tocsin-collector panels
       tocsin-collector panels --follow
       tocsin-collector panels --json | jq 'select(.stale) | .panel'
-    """
+    """  # noqa: D301 - \b keeps the examples as they are
     with opened(data) as reader:
         if follow and is_terminal() and not json:
             interrupted(lambda: _live(reader, lang))
@@ -209,7 +208,7 @@ def _cells(line: PanelLine, card: SiteCard | None, lang: Lang) -> list[str]:
         areas,
         clock,
         unknown if line.stale else str(line.owed),
-        f"{line.complete_to}/{line.seq}",
+        f"{line.complete_to}/{max(line.seq, line.complete_to)}",
         ", ".join(faults) or "-",
         clean(line.version),
     ]
@@ -226,5 +225,5 @@ def _path(path: PathLine, card: SiteCard | None, lang: Lang) -> str:
 def _area(card: SiteCard | None, area: str, mode: str, lang: Lang) -> str:
     number = int(area) if area.isascii() and area.isdigit() else 0
     name = area_name(card, number, lang.value) if number else clean(area)
-    shown = _MODES.get(mode, clean(mode)) if lang is Lang.ZH else clean(mode)
+    shown = pick(lang, *_MODES.get(mode, (clean(mode), clean(mode))))
     return f"{name}: {shown}" if lang is Lang.EN else f"{name}：{shown}"

@@ -39,7 +39,7 @@ _URGENCY: Final = {
     Kind.TROUBLE: 6,
 }
 
-tables = Console(highlight=False)
+tables = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 """For tables: wraps to the terminal, without colour when it has none."""
 notes = Console(stderr=True, highlight=False)
 

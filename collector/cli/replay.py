@@ -77,7 +77,7 @@ def replay(
     lang: LangOption = Lang.EN,
     json: JsonOption = False,
 ) -> None:
-    r"""Judge the stored history again under another rule file and print what would differ.
+    """Judge the stored history again under another rule file and print what would differ.
 
     Runs every stored Signal through the same deduplication and verification as the collector does,
     in a scratch ledger; the real one is only read. Under the rules in force it prints exactly
@@ -88,7 +88,7 @@ def replay(
       tocsin-collector replay --rules shanghai2010
       tocsin-collector replay --rules ./rules-2027.toml --since 2026-11-01
       tocsin-collector replay --rules ./rules-2027.toml --json
-    """
+    """  # noqa: D301 - \b keeps the examples as they are
     chosen = load_rules(rules)
     if isinstance(chosen, RulesRefused):
         raise CollectorError(str(chosen))

@@ -114,6 +114,11 @@ _RANGES: Final = (
 )
 
 
+def says_nothing(code: int) -> bool:
+    """Whether no case can be changed by it: kept in the ledger only."""
+    return role_of(code) is Role.LOG and code not in BACK
+
+
 def is_known(code: int) -> bool:
     """Whether the number has a name here or in DC-05's ranges that this table judges."""
     return code in _KNOWN or role_of(code) is not Role.TROUBLE or 300 <= code < 400

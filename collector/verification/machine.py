@@ -26,6 +26,7 @@ from collector.records.signal import Occurrence
 from collector.verification.draft import Draft, FoldState
 from collector.verification.history import follows, in_order
 from collector.verification.judge import Judge
+from collector.verification.kinds import says_nothing
 from collector.verification.rules import Rules
 from collector.verification.transitions import Lane
 from collector.verification.view import Mark, case_of, window_end
@@ -92,8 +93,10 @@ class CaseMachine:
         """One Occurrence, new or with more Signals joined; again is harmless."""
         self._newest = max(self._newest, occurrence.received)
         self._top = max(self._top, occurrence.id)
-        revised = self._place(occurrence)
-        effects = self._changes(now, revised=revised)
+        if says_nothing(occurrence.event.code):
+            return []
+        later = self._place(occurrence)
+        effects = self._changes(now, later)
         self._settle()
         return effects
 
@@ -206,13 +209,13 @@ class CaseMachine:
     def _head(self) -> FoldState:
         return self._states[-1] if self._states else self._settled
 
-    def _place(self, occurrence: Occurrence) -> bool:
-        """Put it in its place and judge from there. True when earlier judgements were redone."""
+    def _place(self, occurrence: Occurrence) -> frozenset[int]:
+        """Put it in its place and judge from there. The ids whose judgement was redone."""
         known = any(one.id == occurrence.id for one in self._recent)
         if not known and follows(self._recent, occurrence):
             self._recent.append(occurrence)
             self._states.append(self._judge.step(self._head(), occurrence))
-            return False
+            return frozenset()
         others = [one for one in self._recent if one.id != occurrence.id]
         before = self._recent
         self._recent = in_order([*others, occurrence])
@@ -220,7 +223,7 @@ class CaseMachine:
         while same < len(before) and before[same] == self._recent[same]:
             same += 1
         self._fold(same)
-        return same < len(before)
+        return frozenset(one.id for one in self._recent[same:] if one.id != occurrence.id)
 
     def _fold(self, start: int) -> None:
         del self._states[start:]
@@ -229,22 +232,25 @@ class CaseMachine:
             state = self._judge.step(state, occurrence)
             self._states.append(state)
 
-    def _changes(self, now: UtcTime, *, revised: bool) -> list[CaseEffect]:
+    def _changes(self, now: UtcTime, later: frozenset[int]) -> list[CaseEffect]:
         head = self._head()
         shown = {draft.id: draft for draft in head.drafts}
         gone = [draft for case, draft in self._shown.items() if case not in shown]
         effects: list[CaseEffect] = [self._merged(draft, shown, now) for draft in gone]
         for draft in head.drafts:
             before = self._shown.get(draft.id)
-            if before is draft or (revised and before == draft):
+            if before is draft or (later and before == draft):
                 continue
-            effects += self._changed(draft, before, revised=revised)
+            effects += self._changed(draft, before, later)
         self._shown = shown
         return effects
 
-    def _changed(self, draft: Draft, before: Draft | None, *, revised: bool) -> list[CaseEffect]:
+    def _changed(
+        self, draft: Draft, before: Draft | None, later: frozenset[int]
+    ) -> list[CaseEffect]:
         mark = self._mark(draft.id)
-        if revised and before is not None and before.verdict is not draft.verdict:
+        overtaken = before is not None and any(one.occurrence in later for one in before.evidence)
+        if overtaken and before is not None and before.verdict is not draft.verdict:
             was = f"{before.verdict.value}>{draft.verdict.value}"
             mark = replace(mark, revised=(*mark.revised, (was, draft.received))[-8:])
         if mark.closed_upto and draft.top > mark.closed_upto:
