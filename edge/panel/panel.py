@@ -21,7 +21,7 @@ from edge.panel.inputs import (
     RemoteTest,
     StandDown,
 )
-from edge.panel.premises import Premises
+from edge.panel.premises import Premises, clean
 from edge.panel.state import (
     VERSION,
     AreaMode,
@@ -250,29 +250,31 @@ class Panel:
     def _path(self, change: PathChanged) -> None:
         p = self._p
         down = p.state.paths_down
-        if change.up is not (change.path in down):
+        path = clean(change.path)
+        if change.up is not (path in down):
             return
-        code = _PATH_CODE.get(change.path, Code.FAILED_TO_COMMUNICATE)
+        code = _PATH_CODE.get(path, Code.FAILED_TO_COMMUNICATE)
         if change.up:
-            down.remove(change.path)
+            down.remove(path)
         else:
-            down.append(change.path)
+            down.append(path)
         q = Qualifier.RESTORE if change.up else Qualifier.NEW
-        p.emit(code, q, detail=f"{change.path} {change.cause}".rstrip())
+        p.emit(code, q, detail=f"{path} {change.cause}".rstrip())
 
     def _fault(self, fault: Fault) -> None:
         p = self._p
         known = p.state.faults
+        detail = clean(fault.detail)
         q = Qualifier.NEW if fault.on else Qualifier.RESTORE
         if fault.code not in MOMENTS:
-            if fault.on and known.get(fault.code) == fault.detail:
+            if fault.on and known.get(fault.code) == detail:
                 return
             if not fault.on and fault.code not in known:
                 return
             known.pop(fault.code, None)
             if fault.on:
-                known[fault.code] = fault.detail
-        p.emit(fault.code, q, detail=fault.detail)
+                known[fault.code] = detail
+        p.emit(fault.code, q, detail=detail)
 
     def _flush(self) -> list[Effect]:
         p = self._p

@@ -38,6 +38,12 @@ def armed_mode(mode: ArmMode) -> AreaMode:
     return _BASE[mode]
 
 
+def clean(text: str) -> str:
+    """Short, and such that UTF-8 can carry it: causes may quote file names of any bytes."""
+    short = text[:DETAIL_MAX]
+    return short if short.isascii() else short.encode("utf-8", "replace").decode("utf-8")
+
+
 class Premises:
     """Mutable; belongs to one Panel. `now` is the instant being worked on."""
 
@@ -77,7 +83,7 @@ class Premises:
         detail: str = "",
     ) -> None:
         """Add one event to this turn's effects."""
-        self.out.append(Emit(PanelEvent(int(code), q, area, zone, user, test, detail[:DETAIL_MAX])))
+        self.out.append(Emit(PanelEvent(int(code), q, area, zone, user, test, clean(detail))))
 
     def open(self, zone: ZoneConfig, code: Code, *, test: bool = False, detail: str = "") -> None:
         """Emit a zone's NEW and remember that it owes a RESTORE (F7)."""

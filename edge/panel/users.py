@@ -145,13 +145,17 @@ def _arm(p: Premises, user: UserConfig, action: Arm) -> _Outcome:
         return Refusal.OPEN_ZONES, refused
     if p.state.walk_until is not None:
         trials.end_walk(p, "arming", user.number)
-    left_out = []
     for number in targets:
         for zone in barring[number]:
             areas.bypass(p, zone, user.number, "forced")
-            left_out.append(zone.number)
         areas.step(p, number, ARM_INPUT[action.mode], Cause(user=user.number, mode=action.mode))
-    return None, tuple(left_out)
+    left_out = tuple(  # H5: whoever arms is told what is left out, by him or before
+        zone.number
+        for number in targets
+        for zone in p.zones_in[number]
+        if p.state.zones[zone.number].bypass is not None
+    )
+    return None, left_out
 
 
 def _disarm(p: Premises, user: UserConfig, action: Disarm) -> _Outcome:

@@ -380,6 +380,15 @@ def test_system_points(role: str, code: str, loud: bool) -> None:
     assert role not in site.panel.faults()
 
 
+def test_the_panels_own_siren_stops_at_disarm_and_at_silence() -> None:
+    site = Site().armed()
+    assert "siren on" in site.reads("enclosure", ReadingState.ALARM)
+    assert site.disarm(1)[-3:] == ["siren off", "strobe off", "armed:1 off"]
+    site.reads("siren", ReadingState.ALARM)
+    assert site.types(Silence()) == ["+SIREN_SILENCED a1 u1", "ok", "siren off"]
+    assert site.disarm(1) == ["ok", "strobe off"]
+
+
 def test_a_cut_system_loop_is_panel_tamper() -> None:
     site = Site()
     assert site.reads("mains", ReadingState.OPEN)[0] == "+PANEL_TAMPER (mains:open)"

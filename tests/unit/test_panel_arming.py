@@ -167,7 +167,8 @@ def test_bypass_has_an_author_and_ends_at_disarm() -> None:
     site.types(Bypass(WINDOW))
     site.disarm(1)
     assert site.panel.bypassed() == (WINDOW,)
-    site.armed()
+    site.types(Arm((1,)))
+    site.wait(60)
     assert site.types(Bypass(FENCE)) == ["refused armed"]
     site.disarm(1)
     assert site.panel.bypassed() == ()
@@ -390,3 +391,11 @@ def test_shutting_another_zone_does_not_arm() -> None:
     site.pulse(HALL)
     assert site.wait(10) == []
     assert site.mode() == "exit"
+
+
+def test_whoever_arms_is_told_of_all_that_is_left_out() -> None:
+    site = Site()
+    site.types(Bypass(FENCE))
+    site.trip(WINDOW)
+    assert site.types(Arm((1,), force=True))[-1] == "ok 3 4"
+    assert Site().types(Arm((1,)))[-1] == "ok"

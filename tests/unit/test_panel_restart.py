@@ -8,8 +8,20 @@ import pytest
 from edge.config import Timers
 from edge.field.reading import ReadingState
 from edge.panel import Panel
-from edge.panel.inputs import Arm, Booted, Bypass, Disarm, LocalTime, PanelTest, WalkTest
+from edge.panel.inputs import (
+    Arm,
+    Booted,
+    Bypass,
+    Disarm,
+    Fault,
+    LocalTime,
+    PanelTest,
+    PathChanged,
+    StandDown,
+    WalkTest,
+)
 from edge.panel.state import decode, encode
+from protocols.panel_event import Code
 from tests.support.panel_site import (
     DOOR,
     FENCE,
@@ -224,3 +236,37 @@ def test_wall_clock_changes_no_delay() -> None:
     for minute, day in ((0, 0), (9999, 20_000), (-5, -7), (10**12, 10**12)):
         site.give(LocalTime(minute, day))
         assert site.panel.deadline() == due
+
+
+def test_points_lost_before_and_after_a_power_cut_count_together() -> None:
+    site = Site()
+    site.wait(1000)
+    site.reads("zone:3", ReadingState.LOST)
+    site.wait(5)
+    site.panel.tick(at(site.seconds))
+    site.restart(same_boot=False, uptime_s=2)
+    site.wait(5)
+    assert "+PANEL_TAMPER (points_lost:3,4)" in site.reads("zone:4", ReadingState.LOST)
+
+
+def test_text_of_any_bytes_keeps_the_snapshot_readable() -> None:
+    site = Site()
+    odd = "card\udcff 卡"
+    assert site.give(Fault(Code.JOURNAL_FAULT, True, odd)) == ["+JOURNAL_FAULT (card? 卡)"]
+    assert site.give(Fault(Code.JOURNAL_FAULT, True, odd)) == []
+    site.give(PathChanged(odd, up=False, cause=odd * 99))
+    site.give(Booted(odd, same_boot=False, cause=odd))
+    site.give(StandDown(1, odd))
+    site.restart(same_boot=True)
+    assert site.panel.faults() == ("path:card? 卡", "fault:1021 card? 卡")
+
+
+def test_time_that_runs_backwards_is_taken_as_no_time() -> None:
+    site = Site().armed()
+    site.trip(DOOR)
+    due = site.panel.deadline()
+    site.seconds -= 200
+    assert site.trip(WINDOW)[0].startswith("-ENTRY_DELAY")
+    assert site.panel.tick(at(0)) == []
+    assert site.panel.deadline() != due
+    assert site.panel.view().areas[0].until == at(300 + 300)
