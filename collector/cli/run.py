@@ -145,6 +145,7 @@ def serve(
         signal.signal(number, lambda _number, _frame: over.set())
     with ExitStack() as stack:
         late = _LateService()
+        own: NatsBroker | None = None
         address = settings.broker
         if address is None:
             own = NatsBroker(
@@ -164,6 +165,8 @@ def serve(
         service = open_service(settings, registry, link)
         service.start()
         stack.callback(service.stop)
+        if own is not None:
+            stack.callback(own.stop)  # before the service, which records its last refusals
         late.service = service
         link.start()
         stack.callback(link.stop)

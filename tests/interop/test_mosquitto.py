@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from collector.adapters.authority import Authority
+from collector.adapters.broker_host import free_port
 from collector.adapters.broker_mosquitto import write_fragment
-from collector.adapters.broker_nats import _free_port
 from collector.adapters.mqtt_link import BrokerAddress, LinkState, MqttLink
 from collector.adapters.registry import Registry
 from protocols.mqtt.topics import topic
@@ -70,7 +70,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MosquittoRig]:
     authority = Authority(folder, registry)
     for panel in ("shop-1", "shop-2"):
         authority.issue(panel, folder / panel)
-    port = _free_port("127.0.0.1")
+    port = free_port("127.0.0.1")
     conf = write_fragment(authority, folder / "mosquitto", ["localhost"], port)[0]
     rig = MosquittoRig(folder, authority, registry, port, conf, [])
     rig.start()

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from collector.adapters.authority import Authority
-from collector.adapters.broker_nats import BrokerError, NatsBroker, broker_state, find_server
+from collector.adapters.broker_host import find_server
+from collector.adapters.broker_nats import NatsBroker, broker_state
 from collector.adapters.mqtt_link import LinkState, MqttLink
+from collector.adapters.nats_rights import BrokerError
 from collector.adapters.registry import Registry
 from protocols.mqtt.topics import topic
 from tests.support.identity_rig import Rig
@@ -118,6 +120,24 @@ def test_rights_hold_after_a_restart(centre: Centre) -> None:
     assert not centre.rig.of("shop-1").refused
 
 
+def test_unreadable_registry_costs_no_broker(centre: Centre) -> None:
+    """The last rights stay in force, the fault is told, and a mended file is taken up."""
+    file = centre.rig.folder / "registry.json"
+    good = file.read_bytes()
+    file.write_bytes(b"{")
+    until("the fault", lambda: any("registry.json" in text for text in centre.faults))
+    assert centre.broker.pid is not None
+    os.kill(centre.broker.pid, signal.SIGKILL)
+    until("the link again", lambda: centre.states.count(LinkState.UP) == 2, 20)
+    assert not centre.rig.of("shop-1").refused
+    told = len(centre.faults)
+    file.write_bytes(good)
+    issued = centre.authority.issue("shop-2", centre.rig.folder / "shop-2")
+    until("the registry", lambda: centre.broker.applied == centre.registry.content().revision)
+    assert not centre.rig.panel(issued).refused
+    assert len(centre.faults) == told <= 4
+
+
 def test_hung_broker_is_noticed_by_the_link(centre: Centre) -> None:
     """Half-open: the broker is there but says nothing (stopped process), later it goes on."""
     assert centre.broker.pid is not None
@@ -195,7 +215,7 @@ def test_taken_port_is_said_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
         broker = NatsBroker(tmp_path, Authority(tmp_path, registry), registry, port=port)
-        with pytest.raises(BrokerError, match=f"port {port} .* in use"):
+        with pytest.raises(BrokerError, match=f"port {port}: .* in use"):
             broker.start()
     broker.start()  # free now, and the lock was let go
     broker.stop()

@@ -45,7 +45,7 @@ REFUSALS = [
     ),
     (
         (
-            "[ERR] 10.0.0.9:6 - mid:8 - TLS handshake error: tls: failed to verify certificate: x509: "
+            "[ERR] 10.0.0.9:6 - mid:8 - TLS handshake error: tls: failed to verify certificate: "
             "certificate signed by unknown authority (CN=client didn't provide a certificate (x) "
             "SHA-256: 00ff)"
         ),
@@ -57,7 +57,7 @@ REFUSALS = [
     ),
     (
         (
-            "[ERR] [::1]:60979 - mid:8 - TLS handshake error: tls: failed to verify certificate: x509: "
+            "[ERR] [::1]:60979 - mid:8 - TLS handshake error: tls: failed to verify certificate: "
             "certificate has expired or is not yet valid: current time 2026-11-23T23:51:29Z is after "
             "2026-02-28T23:51:29Z (CN=shop-1 SHA-256: 00ff)"
         ),
