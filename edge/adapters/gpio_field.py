@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -55,16 +56,20 @@ class Field:
         self._faults: dict[str, str] = {}
         self._sampled: dict[str, int] = {}
         self._inbox: deque[tuple[FieldInput, Instant]] = deque()
+        self._bell = -1
         self._woken = False
         self._running = False
         self._last = Instant(0)
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_due: Instant | None = None
+        self._timer_due = Instant(0)
         self._scan: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Claim everything that can be had. Never raises for what cannot: see `faults`."""
         self._running = True
+        # Its own bell, not call_soon_threadsafe: a third less from edge to handler (P21).
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._loop.add_reader(self._bell, self._on_bell)
         self._board.open(self._arrived)
         for key in (*self._outputs, *self._points):
             self._attempts.now(key)
@@ -82,6 +87,9 @@ class Field:
             with contextlib.suppress(BoardError):
                 self._write(output, on=False)
         self._board.close()
+        self._loop.remove_reader(self._bell)
+        bell, self._bell = self._bell, -1
+        os.close(bell)
 
     def set_output(self, role: str, on: bool) -> None:
         """Drive every output of this role; one that fails is tried again. Unknown: nothing."""
@@ -149,15 +157,20 @@ class Field:
         self._inbox.append((arrival, at))
         if not self._woken:
             self._woken = True
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-                self._loop.call_soon_threadsafe(self._drain)
+            with contextlib.suppress(OSError):  # stopped meanwhile: nobody is left to tell
+                os.eventfd_write(self._bell, 1)
+
+    def _on_bell(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._bell)
+        self._drain()
+        self._set_timer()
 
     def _drain(self) -> None:
         self._woken = False
         while self._inbox:
             arrival, at = self._inbox.popleft()
             self._tell(self.machine.receive(arrival, at), at)
-        self._set_timer()
 
     def _tell(self, readings: list[Reading], at: Instant) -> None:
         self._last = max(self._last, at)
@@ -167,21 +180,26 @@ class Field:
 
     def _set_timer(self) -> None:
         due = self.machine.deadline()
-        if due == self._timer_due:
+        if due is None or not self._running:
             return
         if self._timer is not None:
+            # One that fires too early only arms itself again: cheaper than a new one each edge.
+            if self._timer_due <= due:
+                return
             self._timer.cancel()
-        self._timer, self._timer_due = None, due
-        if due is not None and self._running:
-            delay_s = (due - instant()) / NS_PER_S
-            self._timer = self._loop.call_later(max(0.0, delay_s), self._on_timer)
+        self._timer_due = due
+        delay_s = (due - instant()) / NS_PER_S
+        self._timer = self._loop.call_later(max(0.0, delay_s), self._on_timer)
 
     def _on_timer(self) -> None:
-        self._timer, self._timer_due = None, None
+        self._timer = None
         self._drain()  # an edge that already happened goes before the clock
-        for gpio in self.machine.settling():
-            self._read_again(gpio)
-        self._tell(self.machine.tick(now := instant()), now)
+        now = instant()
+        due = self.machine.deadline()
+        if due is not None and due <= now:
+            for gpio in self.machine.settling():
+                self._read_again(gpio)
+            self._tell(self.machine.tick(now := instant()), now)
         self._set_timer()
 
     def _rescan(self) -> None:
@@ -189,6 +207,7 @@ class Field:
             if key.startswith("gpio:") and key not in self._faults:
                 self._read_again(int(key.removeprefix("gpio:")))
         self._drain()
+        self._set_timer()
         if self._running:
             self._scan = self._loop.call_later(SCAN_S, self._rescan)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import assert_never
 
 from edge.config import Loop, PanelConfig, Wiring
@@ -51,11 +51,12 @@ FieldInput = PinEdge | Resync | Sample | Lost
 @dataclass(slots=True)
 class _Point:
     name: str
+    input: str
     wiring: Wiring
     table: tuple[Window, ...]
     debounce: Debounce
     last: ReadingState | None = None
-    loss: str = field(default="")
+    loss: str = ""
 
 
 def loops(config: PanelConfig) -> Iterator[tuple[str, Loop]]:
@@ -82,6 +83,7 @@ class FieldMachine:
         """Raises ValueError when an end-of-line network cannot be told apart (config check)."""
         self._supply_mv = config.hardware.supply_mv
         self._points: dict[str, list[_Point]] = {}
+        self._pending: dict[str, tuple[Instant, _Point]] = {}
         for name, loop in loops(config):
             table: tuple[Window, ...] = ()
             extra_ms = 0
@@ -92,7 +94,7 @@ class FieldMachine:
                 table, extra_ms = found, sample_ms
             debounce = Debounce(loop.debounce_ms, loop.min_pulse_ms + extra_ms)
             self._points.setdefault(loop.input, []).append(
-                _Point(name, loop.wiring, table, debounce)
+                _Point(name, loop.input, loop.wiring, table, debounce)
             )
 
     def receive(self, arrival: FieldInput, now: Instant) -> list[Reading]:
@@ -109,6 +111,7 @@ class FieldMachine:
         readings: list[Reading] = []
         for point in self._points.get(key, ()):
             readings += self._receive(point, arrival, now)
+            self._note(point)
         return readings
 
     def _receive(self, point: _Point, arrival: FieldInput, now: Instant) -> list[Reading]:
@@ -132,30 +135,32 @@ class FieldMachine:
         return self._tell(point, told, ended=debounce.raw is LoopState.NORMAL)
 
     def tick(self, now: Instant) -> list[Reading]:
-        """What has become certain by `now`."""
+        """What has become certain by `now`, the earliest first."""
         readings: list[Reading] = []
-        for points in self._points.values():
-            for point in points:
-                readings += self._tell(point, point.debounce.tick(now))
+        due = [item for item in self._pending.values() if item[0] <= now]
+        for _, point in sorted(due, key=lambda item: item[0]):
+            readings += self._tell(point, point.debounce.tick(now))
+            self._note(point)
         return readings
 
     def deadline(self) -> Instant | None:
-        """When `tick` has something to say, if nothing comes before."""
-        dues = [
-            due
-            for points in self._points.values()
-            for point in points
-            if (due := point.debounce.deadline()) is not None
-        ]
-        return min(dues, default=None)
+        """When `tick` has something to do, if nothing comes before."""
+        return min((due for due, _ in self._pending.values()), default=None)
 
     def settling(self) -> list[int]:
         """Pins that moved and have not yet stood still: worth reading again before `tick`."""
         return [
-            int(key.removeprefix("gpio:"))
-            for key, points in self._points.items()
-            if key.startswith("gpio:") and any(point.debounce.settling for point in points)
+            int(point.input.removeprefix("gpio:"))
+            for _, point in self._pending.values()
+            if point.input.startswith("gpio:") and point.debounce.settling
         ]
+
+    def _note(self, point: _Point) -> None:
+        due = point.debounce.deadline()
+        if due is None:
+            self._pending.pop(point.name, None)
+        else:
+            self._pending[point.name] = (due, point)
 
     def counters(self) -> dict[str, Counters]:
         """Pulses and lost edges of each point, by its name."""

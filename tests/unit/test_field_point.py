@@ -81,8 +81,8 @@ def test_every_point_tells_its_state_once_at_the_start() -> None:
     bench = Bench()
     assert bench.first == [
         Reading(DOOR, STATE.NORMAL),
-        Reading(PIR, STATE.NORMAL),
         Reading(COVER, STATE.NORMAL),
+        Reading(PIR, STATE.NORMAL),
     ]
     assert bench.machine.deadline() is None
 
