@@ -10,6 +10,7 @@ from typing import Final
 
 COMMITS: Final = 250
 """About 4 MB of log on a panel's usual commits."""
+SHORT_COMMITS: Final = 8
 
 
 class Checkpointer:
@@ -18,6 +19,7 @@ class Checkpointer:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._commits = 0
+        self._every = COMMITS
         self._wake = threading.Event()
         self._stop = False
         self._thread = threading.Thread(target=self._run, name="journal-checkpoint", daemon=True)
@@ -26,8 +28,12 @@ class Checkpointer:
     def committed(self) -> None:
         """Count one commit."""
         self._commits += 1
-        if self._commits >= COMMITS:
+        if self._commits >= self._every:
             self.run_soon()
+
+    def keep_short(self) -> None:
+        """From now on keep the log short: the disk is full."""
+        self._every = SHORT_COMMITS
 
     def run_soon(self) -> None:
         """Checkpoint as soon as the thread gets to it, if anything was committed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -227,6 +228,14 @@ class KeptRecords:
         return self.database.count(min(debt.upto for debt in self._debts.values()))
 
     # Upkeep
+
+    def empty_log(self) -> bool:
+        """Move the log into the database and cut it, to make room; whether that worked."""
+        try:
+            done = self.database.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error:
+            return False
+        return bool(done[0] == 0 and done[1] == 0)
 
     def store_debts(self) -> None:
         """Write acknowledgements, not synced."""

@@ -192,13 +192,18 @@ class JournalStore:
         return made
 
     def _spare(self, error: Exception) -> bool:
-        """Spend the reserve on a commit that failed for want of room."""
+        """Make room for a commit that failed for want of it: the reserve, then the log's own."""
         if not isinstance(error, sqlite3.Error) or blames_content(error):
             return False
-        if reason_of(error).startswith(("busy", "locked")) or not self._files.free_reserve():
+        if reason_of(error).startswith(("busy", "locked")):
             return False
-        self._pending.append(fault("reserve=spent", f"why={reason_of(error)}"))
-        return True
+        freed = self._files.free_reserve()
+        if freed:
+            self._pending.append(fault("reserve=spent", f"why={reason_of(error)}"))
+        if self._checkpointer is not None:
+            self._checkpointer.keep_short()
+        emptied = self._kept is not None and self._kept.empty_log()
+        return freed or emptied
 
     def _copy_state(self, state: KeptState) -> None:
         self._copy_due = None if self._files.write_state(state) else state
