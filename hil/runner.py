@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import assert_never
+from functools import partial
 
 from hil import scenario
 from hil.capabilities import Rig
-from hil.drivers.process import wait_for
+from hil.drivers.process import RigError, wait_for
 from hil.scenario import Scenario, Step
 
 POLL_S = 0.2
@@ -31,6 +31,8 @@ def _do(step: Step, rig: Rig) -> None:
             rig.enter("disarm")
         case scenario.Zone():
             rig.set_zone(step.zone, step.state)
+            if step.seen_within_s:
+                _await(step, rig)
         case scenario.Cut():
             rig.cut()
         case scenario.Heal():
@@ -39,34 +41,41 @@ def _do(step: Step, rig: Rig) -> None:
             rig.kill(step.what)
         case scenario.Start():
             rig.start(step.what)
-        case scenario.UntilMode():
-            wanted = {step.mode, step.or_mode or step.mode}
-            wait_for(
-                f"area 1 to be {step.mode}", lambda: _mode(rig) in wanted, step.within_s, POLL_S
-            )
-        case scenario.UntilCase():
-            wait_for(
-                f"one {step.kind} case, {' or '.join(step.state)}",
-                lambda: _one_case(rig, step.kind, step.state),
-                step.within_s,
-                POLL_S,
-            )
-        case scenario.UntilRecorded():
-            wait_for(
-                f"zone {step.zone}'s alarm in the journal",
-                lambda: _recorded(rig, step.zone),
-                step.within_s,
-                POLL_S,
-            )
-        case scenario.UntilNothingOwed():
-            wait_for("nothing owed", lambda: _nothing_owed(rig), step.within_s, POLL_S)
         case _:
-            assert_never(step)
+            _await(step, rig)
 
 
-def _mode(rig: Rig) -> str:
+def _await(step: Step, rig: Rig) -> None:
+    match step:
+        case scenario.Zone():
+            within_s, what = step.seen_within_s, f"the panel to show zone {step.zone} {step.state}"
+            probe = partial(_shown, rig, step.zone, step.state)
+        case scenario.UntilMode():
+            within_s, what = step.within_s, f"area 1 to be {step.mode}"
+            probe = partial(_mode, rig, {step.mode, step.or_mode or step.mode})
+        case scenario.UntilCase():
+            within_s, what = step.within_s, f"one {step.kind} case, {' or '.join(step.state)}"
+            probe = partial(_one_case, rig, step.kind, step.state)
+        case scenario.UntilRecorded():
+            within_s, what = step.within_s, f"zone {step.zone}'s alarm in the journal"
+            probe = partial(_recorded, rig, step.zone)
+        case scenario.UntilNothingOwed():
+            within_s, what = step.within_s, "nothing owed"
+            probe = partial(_nothing_owed, rig)
+        case _:
+            raise RigError(f"nothing to wait for in {step}")
+    wait_for(what, probe, within_s, POLL_S)
+
+
+def _mode(rig: Rig, wanted: set[str]) -> bool:
     status = rig.panel_status()
-    return str(status["areas"][0]["mode"]) if status else ""
+    return status is not None and status["areas"][0]["mode"] in wanted
+
+
+def _shown(rig: Rig, zone: int, state: str) -> bool:
+    status = rig.panel_status()
+    rows = status["zones"] if status else []
+    return any(row["number"] == zone and row["state"] == state for row in rows)
 
 
 def _one_case(rig: Rig, kind: str, states: list[str]) -> bool:

@@ -18,10 +18,11 @@ class Disarm(_Step, frozen=True, tag="disarm"):
 
 
 class Zone(_Step, frozen=True, tag="zone"):
-    """A detector's loop changes."""
+    """A detector's loop changes; `seen_within_s`: and stays until the panel shows it."""
 
     zone: int
     state: str
+    seen_within_s: float = 0
 
 
 class Cut(_Step, frozen=True, tag="cut"):

@@ -21,6 +21,10 @@ from hil.drivers.process import Program, RigError, wait_for
 from hil.site import CODE, PANEL, Address, panel_toml
 
 POLL_S = 0.1
+OCCURRENCES = """SELECT epoch, seq FROM (SELECT
+  json_extract(CAST(body AS TEXT), '$.epoch') AS epoch,
+  json_extract(CAST(body AS TEXT), '$.seq') AS seq
+  FROM occurrences WHERE panel = ?) WHERE epoch > 0"""
 
 
 def _tool(module: str, *words: str) -> list[str]:
@@ -195,21 +199,19 @@ class SimRig:
         """Every Record in the panel's journal, oldest first."""
         text = self._call("edge", "journal", "show", "--data", str(self.panel_dir),
                           "--last", "1000000", "--json")  # fmt: skip
-        return _json_rows(text)
+        return [row["record"] for row in _json_rows(text)]
 
     def cases(self) -> Sequence[dict[str, Any]]:
-        """All cases, oldest first."""
+        """All cases, oldest first, each with its `sentence`."""
         text = self._call("collector", "cases", "--data", str(self.centre_dir), "--all",
                           "--lang", self.lang, "--json")  # fmt: skip
-        return _json_rows(text)
+        return [{**row["case"], "sentence": row["sentence"]} for row in _json_rows(text)]
 
     def occurrences(self) -> Sequence[dict[str, Any]]:
         """(epoch, seq) of every Occurrence that came from the panel, read from the ledger."""
         ledger = sqlite3.connect(f"file:{self.centre_dir / 'ledger.db'}?mode=ro", uri=True)
         try:
-            rows = ledger.execute(
-                "SELECT epoch, seq FROM occurrences WHERE panel = ? AND epoch > 0", (PANEL,)
-            ).fetchall()
+            rows = ledger.execute(OCCURRENCES, (PANEL,)).fetchall()
         finally:
             ledger.close()
         return [{"epoch": epoch, "seq": seq} for epoch, seq in rows]

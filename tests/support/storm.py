@@ -28,6 +28,10 @@ from protocols.mqtt.payloads import Record, digest_of
 from protocols.panel_event import Code, Qualifier
 
 PANEL = "storm-1"
+OCCURRENCES = """SELECT epoch, seq FROM (SELECT
+  json_extract(CAST(body AS TEXT), '$.epoch') AS epoch,
+  json_extract(CAST(body AS TEXT), '$.seq') AS seq
+  FROM occurrences WHERE panel = ?) WHERE epoch > 0"""
 GPIOS = tuple(range(4, 20))
 _RECORD = msgspec.json.Decoder(Record)
 
@@ -118,11 +122,15 @@ class Storm:
 
     # -- moving detectors ----------------------------------------------------------------------
 
-    def step(self) -> int:
-        """Read what the journal has, move every zone whose last move is in it. Returns moves made."""
+    def step(self, most: int = len(GPIOS)) -> int:
+        """Read the journal, move zones whose last move is in it; returns how many, at `most`."""
         self._read_journal()
         made = 0
-        for zone, wanted in self._wanted.items():
+        zones = list(self._wanted.items())
+        self.random.shuffle(zones)
+        for zone, wanted in zones:
+            if made == most:
+                break
             if self._state[zone] is wanted and time.monotonic() - self._moved_at[zone] > 0.02:
                 self._move(zone, _other(wanted))
                 made += 1
@@ -192,9 +200,7 @@ class Storm:
         """(epoch, seq) of every Occurrence that came from the panel."""
         database = sqlite3.connect(f"file:{self.centre / 'ledger.db'}?mode=ro", uri=True, timeout=5)
         try:
-            return database.execute(
-                "SELECT epoch, seq FROM occurrences WHERE panel = ? AND epoch > 0", (PANEL,)
-            ).fetchall()
+            return database.execute(OCCURRENCES, (PANEL,)).fetchall()
         finally:
             database.close()
 
