@@ -76,13 +76,18 @@ class EpochDebt:
 
     def clear_upto(self, upto: int, head: str) -> list[OwedKey]:
         """Take off all Records up to `upto`, whose digest is `head`, in order."""
-        cleared: list[OwedKey] = []
-        while self._order and self._order[0] <= upto:
-            key = self._owed.pop(heappop(self._order), None)
-            if key is not None:
-                cleared.append(key)
+        cleared = self.drop_upto(upto)
         if upto > self._upto:
             self._upto, self._head = upto, head
         while self._beyond_order and self._beyond_order[0] <= self._upto:
             self._beyond.pop(heappop(self._beyond_order), None)
         return cleared
+
+    def drop_upto(self, upto: int) -> list[OwedKey]:
+        """Take off all Records up to `upto` without believing anything."""
+        dropped: list[OwedKey] = []
+        while self._order and self._order[0] <= upto:
+            key = self._owed.pop(heappop(self._order), None)
+            if key is not None:
+                dropped.append(key)
+        return dropped

@@ -27,6 +27,7 @@ from edge.reporting.reporter_types import (
     PathState,
     Reconnect,
     ReOwe,
+    Repeated,
     ReporterEffect,
     ReporterInput,
     ResendAsked,
@@ -56,6 +57,7 @@ __all__ = [
     "PathState",
     "ReOwe",
     "Reconnect",
+    "Repeated",
     "Reporter",
     "ReporterEffect",
     "ReporterInput",
@@ -125,6 +127,8 @@ class Reporter:
                 effects += self._resend_found(resend, keys)
             case DigestFound(epoch, seq, found):
                 effects += self._digest_found(epoch, seq, found, now)
+            case Repeated(epoch, upto):
+                self._repeated(epoch, upto)
         return effects + self.tick(now)
 
     def tick(self, now: Instant) -> list[ReporterEffect]:
@@ -163,6 +167,15 @@ class Reporter:
         for key in keys:
             if self._debt(key.epoch).owe(key):
                 self._order.add(key)
+
+    def _repeated(self, epoch: int, upto: int) -> None:
+        debt = self._debts.get(epoch)
+        if debt is None:
+            return
+        for key in debt.drop_upto(upto):
+            self._flights.drop(key)
+        if epoch != self._epoch:
+            self._forget(epoch)
 
     def _newest(self, epoch: int, seq: int, digest: str) -> None:
         debt = self._debt(epoch)

@@ -69,8 +69,24 @@ class DigestFound:
     digest: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """After RolledBack: Records of `epoch` up to `upto` live on under new numbers, owed apart."""
+
+    epoch: int
+    upto: int
+
+
 ReporterInput = (
-    Owe | Newest | LinkUp | LinkDown | AckArrived | ResendAsked | ResendFound | DigestFound
+    Owe
+    | Newest
+    | LinkUp
+    | LinkDown
+    | AckArrived
+    | ResendAsked
+    | ResendFound
+    | DigestFound
+    | Repeated
 )
 
 

@@ -25,6 +25,7 @@ from edge.reporting.reporter import (
     PathState,
     Reconnect,
     ReOwe,
+    Repeated,
     Reporter,
     ReporterEffect,
     ReporterInput,
@@ -197,6 +198,17 @@ def test_rollback_is_said_once_an_epoch(desk: Desk) -> None:
     desk.owe(key(1, epoch=4))
     assert desk.give(claim) == [AskDigest(3, 900)], "an old epoch: only asked"
     assert desk.give(AckArrived(Ack(4, 1, digest(1)))) == [RolledBack(4, 1, digest(1))]
+
+
+def test_repeated_in_a_new_epoch_is_not_sent_under_the_old_number(desk: Desk) -> None:
+    desk.owe(key(501), key(502), key(503))
+    desk.give(LinkUp())
+    assert RolledBack(1, 502, digest(9)) in desk.give(AckArrived(Ack(1, 502, digest(9))))
+    desk.give(Repeated(1, 502))
+    assert sent(desk.owe(key(1, epoch=2), key(2, epoch=2))) == [1, 2]
+    assert desk.reporter.owed() == 3
+    desk.give(LinkDown(LinkCause.CONNECTION_LOST))
+    assert sent(desk.give(LinkUp())) == [503, 1, 2]
 
 
 def test_what_was_acknowledged_before_a_restart_is_looked_up(desk: Desk) -> None:
