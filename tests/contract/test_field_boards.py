@@ -403,6 +403,22 @@ def test_the_lost_last_edge_of_a_burst_is_found_within_the_debounce_time(tmp_pat
     asyncio.run(run())
 
 
+def test_the_kernels_time_of_an_edge_is_kept_when_it_is_monotonic(tmp_path: Path) -> None:
+    rig = ZeroRig(site(), tmp_path)
+    arrived: list[int] = []
+    rig.board.open(lambda _arrival, at: arrived.append(at))
+    rig.board.claim_input(17)
+    watcher = rig.factory.pin(17).when_changed
+    before = time.monotonic_ns()
+    watcher(before / 1e9 - 0.2, 1)  # told late by a busy thread
+    watcher(time.time(), 0)  # an old kernel's wall clock
+    watcher(before / 1e9 + 5, 1)
+    after = time.monotonic_ns()
+    rig.board.close()
+    assert arrived[0] == pytest.approx(before - 200_000_000, abs=2000)
+    assert all(before <= at <= after for at in arrived[1:])
+
+
 def test_both_converters_give_the_same_millivolts(tmp_path: Path) -> None:
     """Bits on gpiozero's SPI against the simulated converter, over the whole scale."""
     config = site()
