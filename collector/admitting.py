@@ -111,6 +111,7 @@ class Admitting:
             if isinstance(effect, Refused):
                 self._refuse(effect, draft, received)
         self._commit_alone(draft)
+        self.tally.refused = self._intake.refused
 
     def operate(self, act: OperatorAct, received: UtcTime) -> str | None:
         """Store an operator's act on a case as a Signal, for verification to take. Else why not."""

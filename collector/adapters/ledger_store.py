@@ -66,7 +66,9 @@ def connect_engine(url: str) -> sqlalchemy.Engine:
     """The engine, with SQLite set up for durable commits and explicit transactions."""
     sqlite = url.startswith("sqlite")
     engine = sqlalchemy.create_engine(
-        url, connect_args={"check_same_thread": False, "timeout": BUSY_MS / 1000} if sqlite else {}
+        url,
+        hide_parameters=True,
+        connect_args={"check_same_thread": False, "timeout": BUSY_MS / 1000} if sqlite else {},
     )
     if sqlite:
         event.listen(engine, "connect", _set_up_sqlite)
@@ -166,7 +168,7 @@ class LedgerStore:
                     self._many(connection, Statement.LEDGER, chained)
         except (SQLAlchemyError, sqlite3.Error, OverflowError) as error:
             self._recover()
-            raise StoreError(str(error)) from error
+            raise StoreError(_said(error)) from error
         self._head = (number, prev)
 
     # What the stages need to know
@@ -298,7 +300,7 @@ class LedgerStore:
                 return [tuple(row) for row in connection.execute(sqlalchemy.text(sql), values)]
         except (SQLAlchemyError, sqlite3.Error) as error:
             self._recover()
-            raise StoreError(str(error)) from error
+            raise StoreError(_said(error)) from error
 
     def _many(
         self,
@@ -323,6 +325,11 @@ class LedgerStore:
             if connection is not None:
                 connection.invalidate()
                 connection.close()
+
+
+def _said(error: Exception) -> str:
+    """The driver's own words, without the rows: those are customers' affairs."""
+    return str(getattr(error, "orig", None) or error)
 
 
 def migrate(connection: sqlalchemy.Connection) -> None:

@@ -77,10 +77,7 @@ class Stretches(msgspec.Struct, array_like=True):
             return False
         if (items[0].epoch, items[0].first) != (1, 1) and items[0].first_hi >= lo:
             return False
-        return all(
-            right.first_hi < lo or left.last_lo > hi
-            for left, right in pairwise(items)
-        )
+        return all(right.first_hi < lo or left.last_lo > hi for left, right in pairwise(items))
 
 
 def seen_of(signal: Signal, slack_us: int) -> Seen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -25,6 +26,7 @@ MAX_KEPT_BYTES: Final = 1024
 MAX_NUMBER: Final = 2**31 - 1
 MAX_US: Final = 2**60
 MAX_NS: Final = 2**62
+SALVAGE_TRIES: Final = 4
 _RECORD_START: Final = b'{"panel":'
 
 
@@ -192,13 +194,15 @@ def _salvage(panel: str, payload: bytes) -> list[Carried]:
         starts.append(at)
         at = payload.find(_RECORD_START, at + 1)
     found: list[Carried] = []
-    for start, end in zip(starts, [*starts[1:], len(payload)], strict=True):
-        raw = payload[start:end].rstrip(b" \t\r\n,]")
-        for piece in (raw, raw[:-1].rstrip(b" \t\r\n,]")):
+    for start, end in pairwise([*starts, len(payload)]):
+        piece = payload[start:end]
+        for _ in range(SALVAGE_TRIES):
+            piece = piece[: piece.rfind(b"}") + 1]
             what = _carried(panel, piece)
             if isinstance(what, Carried):
                 found.append(what)
                 break
+            piece = piece[:-1]
     return found
 
 

@@ -26,6 +26,10 @@ class Island(msgspec.Struct, array_like=True):
     digest: str
 
 
+def _first(island: Island) -> int:
+    return island.first
+
+
 class LostRange(msgspec.Struct, frozen=True, array_like=True):
     """Seqs told as missing. `final`: the panel cannot send them any more."""
 
@@ -69,8 +73,11 @@ class Run:
         """True when a Record of `seq` may be stored already (False: certainly not)."""
         if seq <= self.state.upto:
             return True
-        island = self._before(seq)
-        return island is not None and seq <= island.last
+        islands = self.state.islands
+        if not islands or seq > islands[-1].last:
+            return False
+        at = bisect_right(islands, seq, key=_first)
+        return at > 0 and seq <= islands[at - 1].last
 
     def digest_at(self, seq: int) -> str | None:
         """The digest at `seq` where it is known without looking it up."""
@@ -127,11 +134,6 @@ class Run:
         self.state.lost.remove(known)
         return known
 
-    def _before(self, seq: int) -> Island | None:
-        islands = self.state.islands
-        at = bisect_right(islands, seq, key=lambda i: i.first)
-        return islands[at - 1] if at else None
-
     def _absorb(self) -> bool:
         """Take islands the head has reached."""
         state = self.state
@@ -144,7 +146,7 @@ class Run:
 
     def _add_beyond(self, seq: int, prev: str, digest: str) -> bool:
         islands = self.state.islands
-        at = bisect_right(islands, seq, key=lambda i: i.first)
+        at = bisect_right(islands, seq, key=_first)
         chained = seq != self.state.upto + 1  # add() has seen that it does not follow the head
         left = islands[at - 1] if at else None
         if left is not None and left.last == seq - 1:

@@ -1,0 +1,88 @@
+"""Supervision by the collector's own monotonic time (users.md G1)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from collector.intake import SupervisionPolicy, Supervisor, Verdict
+from protocols.instants import Instant, later
+from protocols.mqtt.payloads import Heartbeat, Will
+from protocols.panel_event import Code, Qualifier
+from tests.support.panel_records import heartbeat
+
+START = Instant(10**12)
+BEAT = msgspec.json.decode(heartbeat("shop-1", 1), type=Heartbeat)
+WILL = Will("shop-1", "boot-1")
+
+
+def watching() -> Supervisor:
+    supervisor = Supervisor(SupervisionPolicy())
+    assert supervisor.receive(BEAT, START) == []
+    return supervisor
+
+
+def test_silence_of_a_period_and_the_margin_is_a_loss_and_not_sooner() -> None:
+    supervisor = watching()
+    assert supervisor.tick(later(START, 89.999)) == []
+    (lost,) = supervisor.tick(later(START, 90))
+    assert (lost.panel, lost.event.code, lost.event.q) == ("shop-1", Code.PANEL_LOST, Qualifier.NEW)
+    assert supervisor.tick(later(START, 1000)) == []
+
+
+def test_the_next_heartbeat_restores_once() -> None:
+    supervisor = watching()
+    supervisor.tick(later(START, 90))
+    (back,) = supervisor.receive(BEAT, later(START, 100))
+    assert back.event.q == Qualifier.RESTORE
+    assert supervisor.receive(BEAT, later(START, 160)) == []
+
+
+def test_a_will_shortens_the_wait_but_is_no_verdict() -> None:
+    supervisor = watching()
+    assert supervisor.receive(WILL, later(START, 20)) == []
+    assert supervisor.tick(later(START, 29)) == []
+    assert len(supervisor.tick(later(START, 30))) == 1
+
+
+def test_a_restart_within_the_grace_leaves_no_trace() -> None:
+    supervisor = watching()
+    supervisor.receive(WILL, later(START, 20))
+    again = msgspec.structs.replace(BEAT, boot="boot-2")
+    assert supervisor.receive(again, later(START, 25)) == []
+    assert supervisor.tick(later(START, 100)) == []
+
+
+def test_the_will_of_an_earlier_boot_says_nothing() -> None:
+    supervisor = watching()
+    supervisor.receive(Will("shop-1", "boot-0"), later(START, 20))
+    assert supervisor.tick(later(START, 60)) == []
+
+
+def test_the_will_of_the_connection_just_replaced_says_nothing() -> None:
+    supervisor = watching()
+    supervisor.receive(BEAT, later(START, 20))
+    supervisor.receive(WILL, later(START, 20.5))
+    assert supervisor.tick(later(START, 60)) == []
+
+
+def test_a_collector_restart_neither_clears_nor_invents_a_loss() -> None:
+    supervisor = Supervisor(SupervisionPolicy())
+    supervisor.restore(Verdict("gone", "b", 60.0, lost=True), START)
+    supervisor.restore(Verdict("here", "b", 60.0, lost=False), START)
+    assert supervisor.tick(later(START, 89)) == []
+    assert [change.panel for change in supervisor.tick(later(START, 90))] == ["here"]
+    (back,) = supervisor.receive(msgspec.structs.replace(BEAT, panel="gone"), later(START, 91))
+    assert back.event.q == Qualifier.RESTORE
+
+
+def test_our_own_deafness_is_not_held_against_panels() -> None:
+    supervisor = watching()
+    supervisor.forgive(later(START, 85))
+    assert supervisor.tick(later(START, 170)) == []
+    assert len(supervisor.tick(later(START, 175))) == 1
+
+
+def test_nobody_waits_for_a_panel_that_was_removed() -> None:
+    supervisor = watching()
+    supervisor.forget("shop-1")
+    assert supervisor.deadline() is None
