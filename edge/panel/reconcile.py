@@ -6,7 +6,7 @@ from edge.panel import areas
 from edge.panel.premises import Premises
 from edge.panel.state import PanelState
 from edge.panel.users import may_bypass
-from protocols.panel_event import Qualifier
+from protocols.panel_event import Code, Qualifier
 
 
 def fit(p: Premises, fresh: PanelState) -> None:
@@ -28,7 +28,9 @@ def fit(p: Premises, fresh: PanelState) -> None:
     state.quiet = {n: at for n, at in state.quiet.items() if n in p.zones}
     known = {f"zone:{n}" for n in p.zones} | set(fresh.points)
     state.lost = {name: at for name, at in state.lost.items() if name in known}
-    state.lost_verdict = state.lost_verdict and bool(state.lost)
+    if state.lost_verdict and not state.lost:
+        state.lost_verdict = False
+        p.emit(Code.PANEL_TAMPER, Qualifier.RESTORE, detail="points_lost")
     for zone in p.config.zones:
         if state.zones[zone.number].bypass is not None and not may_bypass(zone):
             areas.unbypass(p, zone, 0, "config")

@@ -127,6 +127,19 @@ class PanelLife(RuleBasedStateMachine):
             self.pulse(1, NS_PER_S)
         self.live(100 * NS_PER_S)
 
+    @rule(openings=st.integers(0, 4), gap_ns=st.integers(0, 40 * NS_PER_S))
+    def leave_slowly(self, openings: int, gap_ns: int) -> None:
+        self.hand(CodeEntry(ALL_CODE, Disarm(), 1))
+        self.hand(CodeEntry(ALL_CODE, Arm((1,), ArmMode.FULL, force=True), 1))
+        for _ in range(openings):
+            self.pulse(1, gap_ns)
+
+    @rule(action=st.sampled_from([WalkTest(), PanelTest()]), number=st.sampled_from(list(TYPES)))
+    def on_test(self, action: Action, number: int) -> None:
+        self.hand(CodeEntry(ALL_CODE, Disarm(), 1))
+        self.hand(CodeEntry(ALL_CODE, action, 1))
+        self.pulse(number, NS_PER_S)
+
     @rule(gap_ns=gaps_ns)
     def live(self, gap_ns: int) -> None:
         """Time passes, deadline by deadline; the shadow sleeps and catches up in one call."""

@@ -29,6 +29,7 @@ from tests.support.panel_site import (
     HALL,
     HOLDUP,
     HOLDUP_LOUD,
+    KEY,
     LOUNGE,
     NURSE,
     SMOKE,
@@ -120,6 +121,15 @@ def test_abort_inside_thirty_seconds_follows_a_report_that_left_at_once() -> Non
     ]
 
 
+def test_abort_runs_from_the_first_alarm() -> None:
+    site = Site().armed()
+    site.trip(WINDOW)
+    site.wait(25)
+    site.trip(FENCE)
+    site.wait(10)
+    assert "+ABORT a1 u1" not in site.disarm(1)
+
+
 @pytest.mark.parametrize(("after_s", "cancelled"), [(31, True), (300, True), (300.1, False)])
 def test_cancel_window(after_s: float, cancelled: bool) -> None:
     site = Site().armed()
@@ -201,6 +211,15 @@ def test_cross_zone_pair_too_far_apart_stays_two_troubles() -> None:
     site.wait(120.1)
     assert site.pulse(CROSS_B)[0] == "+CROSS_ZONE_TROUBLE a1 z16"
     assert site.mode() == "armed_full"
+
+
+def test_cross_zone_pairs_do_not_reach_over_a_disarm() -> None:
+    site = Site().armed()
+    site.pulse(CROSS_A)
+    site.pulse(KEY)
+    site.pulse(KEY)
+    assert site.mode() == "armed_full"
+    assert site.pulse(CROSS_B)[0] == "+CROSS_ZONE_TROUBLE a1 z16"
 
 
 def test_cross_zone_partner_still_active_counts_whatever_the_window() -> None:

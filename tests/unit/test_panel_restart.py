@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from edge.config import Timers
+from edge.config import Schedule, Timers
 from edge.field.reading import ReadingState
 from edge.panel import Panel
 from edge.panel.inputs import (
@@ -89,6 +89,30 @@ def test_power_cut_keeps_remaining_entry_delay_and_siren_time() -> None:
     assert site.mode() == "alarm"
     assert site.wait(9.9) == []
     assert site.wait(0.1) == ["siren off"]
+
+
+def test_power_cut_in_entry_delay_keeps_what_was_left_of_it() -> None:
+    site = Site().armed()
+    site.trip(DOOR)
+    site.wait(20)
+    site.panel.tick(at(site.seconds))
+    site.restart(same_boot=False, uptime_s=7)
+    assert site.mode() == "entry"
+    assert site.wait(9.9) == []
+    assert "+ENTRY_EXIT a1 z1" in site.wait(0.1)
+
+
+@pytest.mark.parametrize(("after_s", "cancelled"), [(190, True), (210, False)])
+def test_power_cut_keeps_abort_and_cancel_windows(after_s: float, cancelled: bool) -> None:
+    site = Site().armed()
+    site.trip(WINDOW)
+    site.wait(100)
+    site.panel.tick(at(site.seconds))
+    site.restart(same_boot=False, uptime_s=100_000)
+    site.wait(after_s)
+    told = site.disarm(1)
+    assert ("+ALARM_CANCEL a1 u1" in told) is cancelled
+    assert "+ABORT a1 u1" not in told
 
 
 def test_time_that_passed_while_the_process_was_down_counts_in_the_same_boot() -> None:
@@ -176,12 +200,13 @@ def test_lockout_bypass_and_memory_survive() -> None:
     site.pulse(HOLDUP)
     for _ in range(5):
         site.types(Disarm(), WRONG)
-    site.restart(same_boot=False, uptime_s=1)
+    site.restart(same_boot=False, uptime_s=1000)
     view = site.panel.view()
     assert view.locked_out
     assert site.panel.bypassed() == (WINDOW,)
     assert view.areas[0].memory == (HOLDUP,)
-    assert site.wait(90) == ["-CODE_LOCKOUT"]
+    assert site.wait(89.9) == []
+    assert site.wait(0.1) == ["-CODE_LOCKOUT"]
 
 
 def test_restoring_gives_exactly_the_same_state() -> None:
@@ -244,7 +269,7 @@ def test_points_lost_before_and_after_a_power_cut_count_together() -> None:
     site.reads("zone:3", ReadingState.LOST)
     site.wait(5)
     site.panel.tick(at(site.seconds))
-    site.restart(same_boot=False, uptime_s=2)
+    site.restart(same_boot=False, uptime_s=10_000)
     site.wait(5)
     assert "+PANEL_TAMPER (points_lost:3,4)" in site.reads("zone:4", ReadingState.LOST)
 
@@ -270,3 +295,41 @@ def test_time_that_runs_backwards_is_taken_as_no_time() -> None:
     assert site.panel.tick(at(0)) == []
     assert site.panel.deadline() != due
     assert site.panel.view().areas[0].until == at(300 + 300)
+
+
+def test_a_late_tick_gives_what_punctual_ones_would_have() -> None:
+    site = Site()
+    site.types(Arm((1,)))
+    site.trip(DOOR)
+    site.seconds = 200
+    told = lines(site.panel.tick(at(200)))
+    assert "+EXIT_ERROR a1 z1" in told
+    assert "+ENTRY_EXIT a1 z1" in told
+    assert site.panel.view().areas[0].until == at(60 + 30 + 300)
+
+
+def test_a_shut_down_zone_may_be_removed() -> None:
+    site = Site().armed()
+    site.pulse(WINDOW)
+    site.pulse(WINDOW)
+    site.restart(same_boot=True, config=site_config(without=(WINDOW,)))
+    assert site.wait(9 * 3600) == ["siren off"]
+
+
+def test_lost_points_removed_end_the_verdict() -> None:
+    site = Site()
+    site.reads("zone:3", ReadingState.LOST)
+    site.reads("zone:4", ReadingState.LOST)
+    told = site.restart(same_boot=True, config=site_config(without=(3, 4)))
+    assert "-PANEL_TAMPER (points_lost)" in told
+    site.reads("zone:5", ReadingState.LOST)
+    assert "+PANEL_TAMPER (points_lost:5,6)" in site.reads("zone:6", ReadingState.LOST)
+
+
+def test_nobody_knows_the_time_after_a_power_cut() -> None:
+    plan = Schedule(days=(1,), open_at="08:00", close_at="18:00")
+    site = Site(site_config(schedules=(plan,), timers=Timers(power_up_ignore_s=0)))
+    site.pulse(KEY)
+    site.give(LocalTime(0, 1))
+    site.restart(same_boot=False, uptime_s=1)
+    assert not [text for text in site.trip(KEY) if "EARLY" in text]
