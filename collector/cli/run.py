@@ -141,9 +141,10 @@ def serve(
 ) -> None:
     """Run until SIGTERM or SIGINT. Raises CollectorError when it cannot start."""
     over = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: over.set())
     with ExitStack() as stack:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before = signal.signal(number, lambda _number, _frame: over.set())
+            stack.callback(signal.signal, number, before)
         late = _LateService()
         own: NatsBroker | None = None
         address = settings.broker
