@@ -11,8 +11,8 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from collector.dispatch import Released, release
-from collector.records.case import Case, Handover, Kind, OperatorAct, Outcome, State
+from collector.dispatch import Released, Withheld, release
+from collector.records.case import Case, Destination, Handover, Kind, OperatorAct, Outcome, State
 from collector.records.signal import Occurrence
 from collector.verification import CaseChanged, CaseEffect, CaseMachine, HandOver
 from collector.verification.kinds import KIND_OF, role_of
@@ -80,6 +80,12 @@ class Centre(RuleBasedStateMachine):
                     if before is not None and before.state is State.HANDED_OVER:
                         assert case.state in {State.HANDED_OVER, State.CLOSED}
                     self.cases[case.id] = case
+                    forged = _forged(case)
+                    proven = any(d.outcome == "confirmed" for d in case.decisions)
+                    if case.kind is Kind.BURGLARY and (case.test or not proven):
+                        assert isinstance(release(case, forged), Withheld)
+                    if case.kind is Kind.HOLDUP:
+                        assert isinstance(release(case, forged), Released)
                 case HandOver(handover, case):
                     assert self.cases[handover.case] == case
                     assert isinstance(release(case, handover), Released)
@@ -234,6 +240,12 @@ class Centre(RuleBasedStateMachine):
             assert len(zones) >= 2 or beside, handover
             assert not any(event.test for event in pieces if event.code != Code.DURESS)
             assert 6 not in zones, "an outside detector confirmed"
+
+
+def _forged(case: Case) -> Handover:
+    """A hand-over to the police that no rule has asked for."""
+    whom = Destination.POLICE
+    return Handover(case.id, case.panel, case.kind, case.opened_at, whom, "forged", "", "")
 
 
 def _holds(case: Case, occurrence_id: int) -> bool:

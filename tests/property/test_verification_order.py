@@ -52,9 +52,7 @@ def histories(draw: st.DrawFn) -> list[dict[str, Any]]:
                 "seq": seq,
                 "code": int(draw(st.sampled_from(CODES))),
                 "at_s": at,
-                "q": draw(
-                    st.sampled_from((Qualifier.NEW, Qualifier.NEW, Qualifier.RESTORE))
-                ),
+                "q": draw(st.sampled_from((Qualifier.NEW, Qualifier.NEW, Qualifier.RESTORE))),
                 "zone": draw(st.sampled_from((0, 1, 2, 3, 4, 6, 7))),
                 "area": draw(st.sampled_from((0, 1, 1, 2))),
                 "user": draw(st.sampled_from((0, 2))),

@@ -41,7 +41,7 @@ CARD = SiteCard(
 )
 
 
-def occurrence(  # noqa: PLR0913
+def occurrence(
     seq: int,
     code: int,
     at_s: float = 0,
@@ -90,7 +90,7 @@ class Story:
         self.handovers: list[Handover] = []
         self.seq = 0
 
-    def tell(  # noqa: PLR0913
+    def tell(
         self,
         code: int,
         at_s: float = 0,

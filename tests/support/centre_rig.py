@@ -1,4 +1,4 @@
-"""A whole collector on a scratch folder, without a broker: what a panel would send is offered to it."""
+"""A whole collector on a scratch folder, without a broker: a panel's messages are offered to it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Panel:
         )
         self.collector.offer(topic(self.panel, HEARTBEAT), _encode(beat))
 
-    def write(  # noqa: PLR0913
+    def write(
         self,
         code: int,
         at_s: float,

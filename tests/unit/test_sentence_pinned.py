@@ -57,8 +57,10 @@ def test_the_window_is_over() -> None:
     story.tell(Code.INTERIOR, ARMED_S + 3000, zone=2)
     story.take(story.machine.tick(UtcTime(START + (ARMED_S + 9000) * S)))
     assert said(story.only()) == (
-        "Hall detector, armed since 22:03, no one has disarmed. "
-        "Unconfirmed: no second detector within 45 min.",
+        (
+            "Hall detector, armed since 22:03, no one has disarmed. "
+            "Unconfirmed: no second detector within 45 min."
+        ),
         "大厅探测器报警，22:03 起布防，至今无人撤防。未复核：45 分钟内没有第二个探测器报警。",
     )
 
@@ -79,10 +81,14 @@ def test_entry_door_opened_first() -> None:
     story.tell(Code.ENTRY_EXIT, ARMED_S + 3000, zone=1)
     story.tell(Code.INTERIOR, ARMED_S + 3030, zone=2)
     assert said(story.only()) == (
-        "Front door, then hall detector 30 s later, armed since 22:03, no one has disarmed. "
-        "Unconfirmed: the entry door was opened first, so nothing confirms it.",
-        "正门报警，30 秒后大厅探测器报警，22:03 起布防，至今无人撤防。"
-        "未复核：进入门先被打开，复核功能已停用。",
+        (
+            "Front door, then hall detector 30 s later, armed since 22:03, no one has disarmed. "
+            "Unconfirmed: the entry door was opened first, so nothing confirms it."
+        ),
+        (
+            "正门报警，30 秒后大厅探测器报警，22:03 起布防，至今无人撤防。"
+            "未复核：进入门先被打开，复核功能已停用。"
+        ),
     )
 
 
@@ -92,10 +98,14 @@ def test_alarm_then_path_loss() -> None:
     at_s = ARMED_S + 3090
     story.give(occurrence(0, Code.PANEL_LOST, at_s, area=0, epoch=0, id_=9, detail="path=mqtt"))
     assert said(story.only("burglary")) == (
-        "Hall detector, armed since 22:03, no one has disarmed. "
-        "Confirmed: alarm, then a path was lost. The operator must tell 110 (police).",
-        "大厅探测器报警，22:03 起布防，至今无人撤防。已复核：报警后通信线路中断。"
-        "须由值班员通知 110（公安）。",
+        (
+            "Hall detector, armed since 22:03, no one has disarmed. "
+            "Confirmed: alarm, then a path was lost. The operator must tell 110 (police)."
+        ),
+        (
+            "大厅探测器报警，22:03 起布防，至今无人撤防。已复核：报警后通信线路中断。"
+            "须由值班员通知 110（公安）。"
+        ),
     )
     assert said(story.only("trouble")) == ("Panel not heard from.", "主机失联。")
 
@@ -123,11 +133,15 @@ def test_on_test_clock_doubt_and_a_failed_disk() -> None:
         )
     )
     assert said(story.only()) == (
-        "Hall detector, armed since 22:03, no one has disarmed. Unconfirmed: one detector only. "
-        "Account on test: nobody is told. Time uncertain by ±3 min. "
-        "The panel could not record it: its disk failed.",
-        "大厅探测器报警，22:03 起布防，至今无人撤防。未复核：仅一个探测器报警。"
-        "该用户正在测试，不通知任何单位。时间误差 ±3 分钟。主机存储故障，未能记录此事件。",
+        (
+            "Hall detector, armed since 22:03, no one has disarmed. Unconfirmed: one detector only. "
+            "Account on test: nobody is told. Time uncertain by ±3 min. "
+            "The panel could not record it: its disk failed."
+        ),
+        (
+            "大厅探测器报警，22:03 起布防，至今无人撤防。未复核：仅一个探测器报警。"
+            "该用户正在测试，不通知任何单位。时间误差 ±3 分钟。主机存储故障，未能记录此事件。"
+        ),
     )
 
 
@@ -135,8 +149,10 @@ def test_an_unsynchronised_time_is_not_given_as_one() -> None:
     story = Story()
     story.tell(Code.FIRE, ARMED_S, zone=3, err_us=10 * 365 * 86_400 * S)
     assert said(story.only()) == (
-        "Fire alarm: counter detector. The operator must tell 119 (fire). "
-        "Time not known, only that it was received 22:00.",
+        (
+            "Fire alarm: counter detector. The operator must tell 119 (fire). "
+            "Time not known, only that it was received 22:00."
+        ),
         "火警：柜台探测器。须由值班员通知 119（消防）。发生时间不明，仅知 22:00 收到。",
     )
 

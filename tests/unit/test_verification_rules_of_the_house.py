@@ -438,7 +438,7 @@ def test_a_runaway_detector_is_grouped_and_flagged_and_hides_no_other() -> None:
     case = story.only()
     assert case.runaway == (3,)
     assert len(case.occurrences) < 10
-    assert len([p for p in case.occurrences]) + case.more == 400
+    assert len(list(case.occurrences)) + case.more == 400
     story.tell(Code.PERIMETER, 100 + 4001, zone=4)
     other = next(c for c in story.cases.values() if c.id != case.id)
     assert other.verdict is State.UNCONFIRMED
