@@ -85,6 +85,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 MQTT: Final = "mqtt"
+ORDERLY: Final = "ended.orderly"
 RAW_KEPT: Final = 4096
 """Newest Records kept in memory, so that the hot path does not read back what it just wrote."""
 ACK_LINGER_S: Final = 0.05
@@ -151,11 +152,11 @@ class PanelBridge:
         )
         self._field = Field(config, self._data, self._loop, self._from_field)
         self._field.start()
-        await self._clock.ask()
+        self._feed(Booted(self._boot, opened.same_boot, self._how_it_ended(opened.seq)))
         for event in opened.faults:
             self._emit(event)
         self._carry(effects)
-        self._feed(Booted(self._boot, opened.same_boot))
+        await self._clock.ask()
         self._report(Newest(opened.epoch, opened.seq, opened.head))
         self._report(Owe(tuple(await self._on_disk(lambda: self._store.owed(MQTT)))))
         self._path.start()
@@ -183,6 +184,14 @@ class PanelBridge:
         self._field.stop()
         await self._on_disk(self._store.close)
         self._disk.shutdown()
+        (self._data / ORDERLY).touch()
+
+    def _how_it_ended(self, seq: int) -> str:
+        """Was the last run ended by order, or by power, kill or crash?"""
+        mark = self._data / ORDERLY
+        orderly = mark.exists()
+        mark.unlink(missing_ok=True)
+        return "first_start" if seq == 0 else "orderly" if orderly else "cut_off"
 
     async def _supervise(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """A task that ends is reported and begins anew; none takes another down (users.md E2)."""
