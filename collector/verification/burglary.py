@@ -273,9 +273,12 @@ def _cancellable(bench: Bench, draft: Draft, evidence: Evidence) -> bool:
 
 
 def _cancel_one(bench: Bench, draft: Draft, evidence: Evidence, by: str, inside: Surely) -> None:
+    settled = draft.kind is not Kind.BURGLARY or draft.verdict is State.CONFIRMED
+    if settled and any(known.rule == "cancel" for known in draft.decisions):
+        return
     noted = bench.attach(draft, evidence)
     pair = (draft.last, evidence)
-    if draft.kind is not Kind.BURGLARY or draft.verdict is State.CONFIRMED:
+    if settled:
         if by != "disarm":
             noted = _cancelled_context(noted, evidence)
         bench.put(bench.decide(noted, "cancel", Input.CANCEL, f"{by}_noted", pair))

@@ -37,7 +37,7 @@ LATE_KEPT_US: Final = 24 * 3600 * US_PER_S
 LATE_KEPT: Final = 192
 LATE_SLACK: Final = 64
 """A report later than this, or than this many others, is judged as it comes."""
-OPEN_KEPT: Final = 512
+OPEN_KEPT: Final = 128
 """Open cases the machine itself can still change; older ones stay open in the ledger."""
 
 
@@ -64,6 +64,9 @@ class _Snapshot(msgspec.Struct, frozen=True, array_like=True):
     card: str
     settled: FoldState
     head: FoldState
+    """The latest state; of its drafts only those that `settled` does not hold as they are."""
+    order: tuple[int, ...]
+    """Openers of the latest state's drafts."""
     recent: tuple[Occurrence, ...]
     marks: tuple[Mark, ...]
     newest: UtcTime
@@ -166,12 +169,16 @@ class CaseMachine:
 
     def snapshot(self) -> bytes:
         """Everything `restore` needs to go on with the same result."""
+        head = self._head()
+        same = {id(draft) for draft in self._settled.drafts}
+        changed = tuple(draft for draft in head.drafts if id(draft) not in same)
         return _ENCODER.encode(
             _Snapshot(
                 sha256=self._rules.sha256,
                 card=_digest(self._card),
                 settled=self._settled,
-                head=self._head(),
+                head=replace(head, drafts=changed),
+                order=tuple(draft.opener for draft in head.drafts),
                 recent=tuple(self._recent),
                 marks=tuple(self._marks.values()),
                 newest=self._newest,
@@ -200,7 +207,10 @@ class CaseMachine:
             machine._recent = list(saved.recent)
             machine._fold(0)
         else:
-            machine._settled = saved.head
+            drafts = {draft.opener: draft for draft in saved.settled.drafts}
+            drafts |= {draft.opener: draft for draft in saved.head.drafts}
+            kept = tuple(drafts[opener] for opener in saved.order)
+            machine._settled = replace(saved.head, drafts=kept)
         machine._shown = {draft.id: draft for draft in machine._head().drafts}
         return machine
 

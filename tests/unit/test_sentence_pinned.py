@@ -134,8 +134,9 @@ def test_on_test_clock_doubt_and_a_failed_disk() -> None:
     )
     assert said(story.only()) == (
         (
-            "Hall detector, armed since 22:03, no one has disarmed. Unconfirmed: one detector only. "
-            "Account on test: nobody is told. Time uncertain by ±3 min. "
+            "Hall detector, armed since 22:03, no one has disarmed. "
+            "Unconfirmed: one detector only. Account on test: nobody is told. "
+            "Time uncertain by ±3 min. "
             "The panel could not record it: its disk failed."
         ),
         (
