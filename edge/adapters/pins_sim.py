@@ -194,6 +194,7 @@ def _drive(pin: Any, level: int) -> None:
         pin.drive_high()
     else:
         pin.drive_low()
+    pin.states.clear()  # gpiozero's mock keeps every change for ever
 
 
 class _Lines:
