@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Final
 
 _FIELDS: Final = 14
-_LOCAL: Final = frozenset({"7F7F0101", "7F000001"})
+_LOCAL: Final = "7F7F0101"
 """chronyd following its own clock (`local`): synchronised to nothing."""
 _MAX_S: Final = 1e9
 
@@ -67,7 +67,7 @@ def parse(line: str) -> Tracking | NoTracking:
         return NoTracking("unreadable")
     if not 0 <= tracking.root_delay_s <= _MAX_S or not 0 <= tracking.root_dispersion_s <= _MAX_S:
         return NoTracking("unreadable")
-    if ref.upper() in _LOCAL:
+    if ref.upper() == _LOCAL:
         return NoTracking("local_reference")
     if not 0 < tracking.stratum < 16:
         return NoTracking("unsynchronised")

@@ -25,6 +25,8 @@ HOLDOVER_TOLD_S: Final = 600
 """A return from a shorter holdover is no news."""
 LEAP_NEAR: Final = timedelta(hours=24)
 _NEW_MEASUREMENTS: Final = 2
+_JITTER_US: Final = 10_000
+"""Reading the two clocks one after the other may be interrupted; added to the bound."""
 
 
 class ClockState(Enum):
@@ -50,10 +52,13 @@ class ClockTruth:
         self._leap = Leap.NORMAL
         self._started: Instant | None = None
         self._left: Instant | None = None
+        self._level_us = 0
+        self._told_level_us = 0
         self._suspect_us = 0
+        self._shaken = False
+        self._new_measurements = 0
         self._inaccurate = False
         self._seen_ref_time_s = 0.0
-        self._doubted: set[float] = set()
 
     def receive(
         self, told: Tracking | NoTracking, mono: Instant, wall: UtcTime
@@ -96,7 +101,11 @@ class ClockTruth:
         return Stamp(utc, err_us)
 
     def _believed(self, told: Tracking, mono: Instant, wall: UtcTime) -> Tracking | NoTracking:
-        """Chrony learns of a step by others only with its next measurement: compare first."""
+        """Chrony learns of a step by others only with its next measurement.
+
+        After any jump between the two clocks, or against what the anchor says, it takes two new
+        measurements: the first may be older than the jump.
+        """
         bound_us = _bound_us(told)
         if wall + bound_us < self._floor:
             return NoTracking("below_floor")
@@ -108,22 +117,24 @@ class ClockTruth:
         assert held.utc is not None
         assert held.err_us is not None
         corrected = wall + round(told.offset_s * US_PER_S)
-        if abs(corrected - held.utc) <= held.err_us + bound_us:
-            self._doubted.clear()
+        unsure_us = bound_us - abs(corrected - wall)
+        if not self._shaken and abs(corrected - held.utc) <= held.err_us + unsure_us:
             return told
         if fresh:
-            self._doubted.add(told.ref_time_s)
-        if len(self._doubted) >= _NEW_MEASUREMENTS:
-            self._doubted.clear()
+            self._new_measurements += 1
+        if self._new_measurements >= _NEW_MEASUREMENTS:
             return told
         return NoTracking("contradicts_holdover")
 
     def _set(self, told: Tracking, mono: Instant, wall: UtcTime) -> list[PanelEvent]:
         before = self.state
-        self._anchor = Anchor(mono, wall, _bound_us(told))
+        unseen_us = 0 if self._anchor is None else abs(self._jump_us(mono, wall) - self._level_us)
+        self._anchor = Anchor(mono, wall, _bound_us(told) + unseen_us)
         self._wall_at_anchor = wall
         self._leap = told.leap
-        self._suspect_us = 0
+        self._level_us = self._told_level_us = self._suspect_us = 0
+        self._shaken = False
+        self._new_measurements = 0
         self.state = ClockState.SYNCHRONISED
         long_held = (
             before is ClockState.HOLDOVER
@@ -134,24 +145,33 @@ class ClockTruth:
             return [PanelEvent(Code.CLOCK_SET, detail=self._anchor.detail())]
         return []
 
+    def _jump_us(self, mono: Instant, wall: UtcTime) -> int:
+        """Wall against monotonic time since the anchor; slewing moves both, a step only one."""
+        assert self._anchor is not None
+        return wall - self._wall_at_anchor - (mono - self._anchor.mono) // 1000
+
     def _watch_for_step(self, mono: Instant, wall: UtcTime) -> list[PanelEvent]:
         """Two looks must agree: one may have been interrupted between the two clocks."""
-        anchor = self._anchor
-        if anchor is None:
+        if self._anchor is None:
             return []
-        elapsed_us = (mono - anchor.mono) // 1000
-        jump_us = wall - self._wall_at_anchor - elapsed_us
-        if abs(jump_us) <= self._config.step_ms * 1000:
+        jump_us = self._jump_us(mono, wall)
+        if abs(jump_us - self._level_us) > _JITTER_US:
+            self._level_us = jump_us
+            self._shaken = True
+            self._new_measurements = 0
+        step_us = jump_us - self._told_level_us
+        limit_us = self._config.step_ms * 1000
+        if abs(step_us) <= limit_us:
             self._suspect_us = 0
             return []
-        if abs(jump_us - self._suspect_us) > self._config.step_ms * 1000:
-            self._suspect_us = jump_us
+        if abs(step_us - self._suspect_us) > limit_us:
+            self._suspect_us = step_us
             return []
         self._suspect_us = 0
-        self._wall_at_anchor = UtcTime(wall - elapsed_us)
+        self._told_level_us = jump_us
         self.state = ClockState.STEPPED
         self._left = mono
-        return [PanelEvent(Code.CLOCK_STEPPED, detail=f"ms={round(jump_us / 1000):+d}")]
+        return [PanelEvent(Code.CLOCK_STEPPED, detail=f"ms={round(step_us / 1000):+d}")]
 
     def _judge(self, mono: Instant) -> list[PanelEvent]:
         """CLOCK_INACCURATE while the bound is wider than what counts as a step."""
