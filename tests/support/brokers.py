@@ -118,7 +118,8 @@ class Broker:
                 f"listener {self.port} 127.0.0.1\n"
                 f"cafile ca.crt\ncertfile {certificate}.crt\nkeyfile {certificate}.key\n"
                 "crlfile revoked.crl\nrequire_certificate true\nallow_anonymous true\n"
-                "persistence false\n" + ("user root\n" if os.geteuid() == 0 else "")
+                "persistence false\nset_tcp_nodelay true\n"
+                + ("user root\n" if os.geteuid() == 0 else "")
             )
 
     def start(self) -> None:

@@ -16,7 +16,6 @@ from edge.journal.record_types import OwedKey
 from edge.reporting.path_causes import LinkCause
 from edge.reporting.report_batch import pack
 from edge.reporting.reporter import (
-    AckArrived,
     Acknowledged,
     AskDigest,
     DigestFound,
@@ -164,6 +163,3 @@ class PathRig:
                 self.reporter.owed(), self._config.heartbeat_s, 1.0, "test",
             )
         )  # fmt: skip
-
-
-__all__ = ["AckArrived", "PathRig", "quick"]
