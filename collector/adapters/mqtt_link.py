@@ -1,8 +1,8 @@
 """The collector's connection to the broker: bytes in from all panels, acknowledgements out.
 
 Everything goes at QoS 0 between broker and collector. Delivery is proved end to end by our own Ack
-(rule 3), so a second acknowledgement towards the broker would prove nothing more; it would only
-cost a disk write in the broker for each report (measured: ARCHITECTURE).
+(rule 3), so a second acknowledgement towards the broker would prove nothing more, and it costs:
+QoS 1 took 1.9 times the processor time here and 1.7 times at the broker (README.md).
 """
 
 from __future__ import annotations

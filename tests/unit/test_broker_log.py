@@ -36,10 +36,10 @@ REFUSALS = [
     ),
     (
         (
-            "[ERR] 127.0.0.1:60979 - mid:8 - TLS handshake error: tls: failed to verify certificate: "
-            'x509: certificate signed by unknown authority (possibly because of "x509: ECDSA '
-            'verification failure" while trying to verify candidate authority certificate "Tocsin CA '
-            '0000") (CN=shop-1,O=trustme SHA-256: 00ff)'
+            "[ERR] 127.0.0.1:60979 - mid:8 - TLS handshake error: tls: failed to verify "
+            "certificate: x509: certificate signed by unknown authority (possibly because of "
+            '"x509: ECDSA verification failure" while trying to verify candidate authority '
+            'certificate "Tocsin CA 0000") (CN=shop-1,O=trustme SHA-256: 00ff)'
         ),
         ("127.0.0.1:60979", Refusal.UNKNOWN_AUTHORITY, "CN=shop-1,O=trustme SHA-256: 00ff"),
     ),
@@ -58,8 +58,8 @@ REFUSALS = [
     (
         (
             "[ERR] [::1]:60979 - mid:8 - TLS handshake error: tls: failed to verify certificate: "
-            "certificate has expired or is not yet valid: current time 2026-11-23T23:51:29Z is after "
-            "2026-02-28T23:51:29Z (CN=shop-1 SHA-256: 00ff)"
+            "certificate has expired or is not yet valid: current time 2026-11-23T23:51:29Z is "
+            "after 2026-02-28T23:51:29Z (CN=shop-1 SHA-256: 00ff)"
         ),
         ("[::1]:60979", Refusal.EXPIRED, "CN=shop-1 SHA-256: 00ff"),
     ),
@@ -84,8 +84,8 @@ REFUSALS = [
     ),
     (
         (
-            '[WRN] 127.0.0.1:44881 - mid:32 - "p2" - Replacing old client "127.0.0.1:60979 - mid:22 - '
-            '\\"p2\\"" since both have the same client ID "p2"'
+            '[WRN] 127.0.0.1:44881 - mid:32 - "p2" - Replacing old client "127.0.0.1:60979 - '
+            'mid:22 - \\"p2\\"" since both have the same client ID "p2"'
         ),
         ("127.0.0.1:44881", Refusal.IDENTITY_TAKEN, '"p2"'),
     ),
