@@ -34,7 +34,8 @@ from collector.records.case import OperatorAct
 from collector.records.changed import Changed
 from collector.verification.machine import CaseMachine
 from collector.verification.rules import Rules, RulesRefused
-from protocols.instants import NS_PER_S, Instant, UtcTime
+from protocols.instants import NS_PER_S, Instant, UtcTime, later
+from protocols.mqtt import topics
 from protocols.mqtt.payloads import SendTest, SiteCard, StandDown
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ LONGEST_WAIT_S: Final = 1.0
 STALL_S: Final = 5.0
 """A turn of the writer longer than this made us deaf: silence in it is not held against panels."""
 ANSWER_S: Final = 10.0
+JUDGE_AGAIN_S: Final = 1.0
+"""Wait after judging failed as a whole."""
 
 
 class Link(Protocol):
@@ -89,6 +92,8 @@ class Status(msgspec.Struct, frozen=True):
     waiting_bytes: int
     not_judged: int
     judging_faults: int
+    judging_fault: str
+    """Why nothing is judged at the moment; empty: all is well."""
     messages: int
     signals: int
     repeats: int
@@ -115,6 +120,8 @@ class Collector:
         self._stopping = threading.Event()
         self._watchers: list[Callable[[Changed], None]] = []
         self._fault = ""
+        self._judging_fault = ""
+        self._judge_again = Instant(0)
         self._newest = 0
         self._lock: TextIO | None = None
         self._checkpointer: Checkpointer | None = None
@@ -162,9 +169,10 @@ class Collector:
     def refused(self, refused: Refused) -> None:
         """One refusal of the broker, to be recorded (R1)."""
         subject = refused.subject.encode("utf-8", "replace")
+        times = f" ({refused.again + 1} times)" if refused.again else ""
         bad = Malformed(
-            panel="",
-            reason=f"broker: {refused.reason.value}",
+            panel=_named(refused.subject),
+            reason=f"broker: {refused.reason.value}{times}",
             clause="R1",
             raw=subject[:1024],
             size_bytes=len(subject),
@@ -204,6 +212,7 @@ class Collector:
             waiting_bytes=self._inbox.bytes,
             not_judged=max(self._newest - self._judging.cursor, 0),
             judging_faults=self._judging.faults,
+            judging_fault=self._judging_fault,
             messages=tally.messages,
             signals=tally.signals,
             repeats=tally.repeats,
@@ -238,11 +247,55 @@ class Collector:
             return
         if not self._link.up:
             self._admitting.forgive(now)
-        for outgoing in self._admitting.admit(messages, now, self._clock.at):
+        try:
+            made = self._admitting.admit(messages, now, self._clock.at)
+        except StoreError:
+            raise
+        except Exception:
+            log.exception("receiving failed; going on message by message")
+            made = self._admit_singly(messages, now)
+        for outgoing in made:
             self._publish(outgoing)
         self._newest = self._store.last_signal
 
+    def _admit_singly(self, messages: list[Message], now: Instant) -> list[Outgoing]:
+        """A message we fail on is our fault; it is recorded and costs the others nothing (A2)."""
+        made: list[Outgoing] = []
+        for message in messages:
+            try:
+                made += self._admitting.admit([message], message.received, self._clock.at)
+            except StoreError:
+                raise
+            except Exception as error:
+                log.exception("a message cannot be received")
+                raw = message.payload
+                bad = Malformed(
+                    "",
+                    f"internal: {error!r}"[:200],
+                    "A2",
+                    raw[:1024],
+                    len(raw),
+                    message.topic[:256],
+                )
+                self._admitting.refuse(bad, now, self._clock.at(now))
+        return made
+
     def _judge(self) -> None:
+        if self._clock.now() < self._judge_again:
+            return
+        try:
+            self._judge_some()
+        except StoreError:
+            raise
+        except Exception as error:
+            # Receiving and acknowledging go on: what is not judged is stored and is judged later.
+            log.exception("judging met a fault of its own")
+            self._judging_fault = repr(error)
+            self._judge_again = later(self._clock.now(), JUDGE_AGAIN_S)
+        else:
+            self._judging_fault = ""
+
+    def _judge_some(self) -> None:
         limits = self.config.limits
         backlog = self._newest - self._judging.cursor
         busy = len(self._inbox) > 0
@@ -272,9 +325,6 @@ class Collector:
                 act()
             except StoreError as error:
                 fault = str(error)
-            except Exception as error:
-                log.exception("the writer met a fault of its own")
-                fault = f"internal: {error!r}"
             else:
                 if self._fault:
                     log.warning("the ledger takes commits again")
@@ -299,7 +349,7 @@ class Collector:
             return False
 
     def _wait_s(self) -> float:
-        if self._newest > self._judging.cursor:
+        if self._newest > self._judging.cursor and not self._judging_fault:
             return 0.0
         wait_s = LONGEST_WAIT_S
         due = self._admitting.deadline()
@@ -356,6 +406,13 @@ class Collector:
                 f"another collector runs on {self.config.data_dir}: stop it, or use another --data"
             ) from error
         self._lock = lock
+
+
+def _named(subject: str) -> str:
+    """The panel of a certificate name `urn:tocsin:<panel>:<serial>`, else none: it is a claim."""
+    parts = subject.split(":")
+    named = len(parts) == 4 and parts[:2] == ["urn", "tocsin"]
+    return parts[2] if named and topics.PANEL_ID.fullmatch(parts[2]) else ""
 
 
 def open_service(settings: Settings, registered: Registered, link: Link) -> Collector:

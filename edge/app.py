@@ -67,6 +67,7 @@ from edge.reporting.reporter import (
     PathState,
     Reconnect,
     ReOwe,
+    Repeated,
     Reporter,
     ReporterEffect,
     ReporterInput,
@@ -355,6 +356,7 @@ class PanelBridge:
     async def _roll_back(self, epoch: int, upto: int, head: str) -> None:
         rollback = await self._on_disk(lambda: self._store.rolled_back(epoch, upto, head))
         if rollback.reissued:
+            self._report(Repeated(epoch, upto))
             self._report(Owe(tuple(item.key for item in rollback.reissued)))
         for event in rollback.faults:
             self._emit(event)
@@ -416,6 +418,7 @@ class PanelBridge:
                 period_s=self._config.mqtt.heartbeat_s,
                 uptime_s=round(time.monotonic() - self._started, 3),
                 version=version("tocsin"),
+                session=self._path.session,
                 clock=self._clock.state,
                 utc=stamp.utc,
                 err_us=stamp.err_us,

@@ -15,7 +15,8 @@ from protocols.mqtt.payloads import Heartbeat, Will
 from protocols.panel_event import Code, PanelEvent, Qualifier
 
 FRESH_S = 2.0
-"""A will this soon after a heartbeat is that of the connection the panel has just left."""
+"""A will this soon after a heartbeat is that of the connection the panel has just left: for panels
+that name no session."""
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -48,6 +49,7 @@ class Supervisor:
         self._policy = policy
         self._known: dict[str, Verdict] = {}
         self._seen: dict[str, Instant] = {}
+        self._sessions: dict[str, str] = {}
         self._deadlines: Deadlines[str] = Deadlines()
 
     def restore(self, verdict: Verdict, now: Instant) -> None:
@@ -64,6 +66,9 @@ class Supervisor:
         before = self._known.get(sign.panel)
         if isinstance(sign, Will):
             if before is not None and before.boot == sign.boot and not before.lost:
+                session = self._sessions.get(sign.panel, "")
+                if sign.session and session and sign.session != session:
+                    return []  # of a connection that has a successor
                 fresh = now - self._seen.get(sign.panel, Instant(0)) < later(Instant(0), FRESH_S)
                 if not fresh or sign.panel not in self._seen:
                     self._deadlines.set(sign.panel, later(now, self._policy.will_grace_s))
@@ -71,6 +76,7 @@ class Supervisor:
         verdict = Verdict(sign.panel, sign.boot, sign.period_s, lost=False)
         self._known[sign.panel] = verdict
         self._seen[sign.panel] = now
+        self._sessions[sign.panel] = sign.session
         self._watch(verdict, now)
         if before is not None and before.lost:
             return [PathChanged(sign.panel, _lost(Qualifier.RESTORE))]
@@ -97,6 +103,7 @@ class Supervisor:
     def forget(self, panel: str) -> None:
         """The panel is no longer registered: nobody waits for it."""
         self._known.pop(panel, None)
+        self._sessions.pop(panel, None)
         self._deadlines.set(panel, None)
 
     def _watch(self, verdict: Verdict, now: Instant) -> None:

@@ -94,6 +94,7 @@ class _Worker(threading.Thread):
             self._message,
             self.beat,
         )
+        path.session = session.name
         try:
             return session.run()
         except Exception as error:
@@ -168,6 +169,8 @@ class MqttPath:
         self.panel = panel
         self.boot = boot
         self.base = base
+        self.session = ""
+        """Name of the connection that is up, or was last."""
         self.malformed = 0
         """Messages that were none."""
         self.restarts = 0

@@ -4,6 +4,7 @@ socket is never touched by two at once and no thread of the library's own can di
 
 from __future__ import annotations
 
+import secrets
 import select
 import ssl
 import time
@@ -62,6 +63,9 @@ class Session:
         """For each step of connecting: a network slower than this cannot acknowledge in time."""
         self._subscribed = False
         self._end: LinkDown | None = None
+        self.name = f"{panel}-{secrets.token_hex(4)}"
+        """Client id. New for each connection: nobody who knows a panel's id can throw it out by
+        taking its client id, and a will is told from that of the connection after it."""
 
     def run(self) -> LinkDown:
         """Connect, serve, end."""
@@ -80,7 +84,7 @@ class Session:
     def _client(self, context: NamedContext) -> paho.Client:
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
-            client_id=self._panel,
+            client_id=self.name,
             clean_session=True,
             protocol=paho.MQTTv311,
             reconnect_on_failure=False,
@@ -90,7 +94,7 @@ class Session:
         client.max_inflight_messages_set(0)
         client.will_set(
             topics.topic(self._panel, topics.WILL),
-            msgspec.json.encode(Will(self._panel, self._boot)),
+            msgspec.json.encode(Will(self._panel, self._boot, self.name)),
             qos=_QOS,
         )
         client.on_connect = self._on_connect
@@ -184,7 +188,7 @@ class Session:
             self._end = LinkDown(LinkCause.LOGIN_REFUSED, str(code))
             return
         names = [topics.topic(self._panel, leaf) for leaf in topics.TO_PANEL]
-        client.subscribe([(name, _QOS) for name in names])
+        client.subscribe([(name, 0) for name in names])  # a lost Ack costs one resend, no more
 
     def _on_subscribe(
         self,

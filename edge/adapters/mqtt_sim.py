@@ -68,7 +68,7 @@ class SimBroker:
         if self._paths.get(path.panel) is path:
             del self._paths[path.panel]
             if not farewell:
-                will = msgspec.json.encode(Will(path.panel, path.boot))
+                will = msgspec.json.encode(Will(path.panel, path.boot, path.session))
                 self.said(topics.topic(path.panel, topics.WILL), will)
 
     def said(self, topic: str, payload: bytes) -> None:
@@ -92,9 +92,11 @@ class SimPath:
     ) -> None:
         self.panel = panel
         self.boot = boot
+        self.session = ""
         self.malformed = 0
         self._limit = 2 * config.window + 16
         self._pending = 0
+        self._dials = 0
         self._loop = loop
         self._deliver = deliver
         self._broker = broker
@@ -152,6 +154,8 @@ class SimPath:
         if self._broker.fault is not None:
             self._failed(self._broker.fault)
             return
+        self._dials += 1
+        self.session = f"{self.panel}-{self._dials}"
         self._broker.join(self)
         self._connected = True
         self._told = None

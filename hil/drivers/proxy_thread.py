@@ -34,6 +34,7 @@ class ProxyThread:
         """Close everything."""
         if self._thread.is_alive():
             self._call(self._shut())
+            self._call(self._loop.shutdown_asyncgens())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
         self._loop.close()
@@ -75,7 +76,8 @@ class ProxyThread:
 
     async def _shut(self) -> None:
         self._close_listener()
-        tasks = list(self._tasks)
+        # not only the connections: what they started must not outlive the loop either
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -68,6 +68,7 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     period_s: Annotated[float, msgspec.Meta(gt=0, le=3600)]
     uptime_s: Annotated[float, msgspec.Meta(ge=0)]
     version: ShortText
+    session: Annotated[str, msgspec.Meta(max_length=64)] = ""
     clock: ShortText = "unsynchronised"
     utc: UtcTime | None = None
     err_us: int | None = None
@@ -76,11 +77,16 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     bypassed: Annotated[list[int], msgspec.Meta(max_length=1024)] = []
 
 
-class Will(msgspec.Struct, frozen=True):
-    """Last will on `will`: the broker lost this connection of this boot."""
+class Will(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Last will on `will`: the broker lost the connection `session` of this boot.
+
+    A half-open connection's will comes long after its successor is up: the heartbeat's `session`
+    tells them apart.
+    """
 
     panel: PanelId
     boot: Annotated[str, msgspec.Meta(max_length=36)]
+    session: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
 class Unavailable(msgspec.Struct, frozen=True):

@@ -120,8 +120,10 @@ def test_will_is_said_on_a_break_and_not_on_a_farewell(world: World) -> None:
     async def scenario() -> None:
         async with world.rig() as rig:
             await rig.linked()
+            broken = rig.path.session
             rig.path.reconnect(LinkCause.NOT_ACKNOWLEDGED)
             await rig.linked(2)
+            assert rig.path.session != broken, "a will must be told from that of the next connection"
             assert rig.causes() == [LinkCause.NOT_ACKNOWLEDGED]
             await rig.until("the will", lambda: world.centre.of(topics.WILL))
             assert rig.path.publish(topics.REPORT, b"last")
@@ -133,7 +135,7 @@ def test_will_is_said_on_a_break_and_not_on_a_farewell(world: World) -> None:
             await other.until("it", lambda: b"after" in world.centre.of(topics.REPORT))
         assert len(rig.delivered) == count, "delivered after stop"
         wills = world.centre.of(topics.WILL)
-        assert wills == [msgspec.json.encode(Will(PANEL, "boot-1"))]
+        assert wills == [msgspec.json.encode(Will(PANEL, "boot-1", broken))]
 
     run(scenario())
 

@@ -44,6 +44,16 @@ def test_a_will_shortens_the_wait_but_is_no_verdict() -> None:
     assert len(supervisor.tick(later(START, 30))) == 1
 
 
+def test_the_late_will_of_a_half_open_connection_says_nothing() -> None:
+    supervisor = watching()
+    beat = msgspec.structs.replace(BEAT, session="s-2")
+    supervisor.receive(beat, later(START, 10))
+    supervisor.receive(Will("shop-1", "boot-1", "s-1"), later(START, 20))
+    assert supervisor.tick(later(START, 60)) == []
+    supervisor.receive(Will("shop-1", "boot-1", "s-2"), later(START, 61))
+    assert len(supervisor.tick(later(START, 71))) == 1
+
+
 def test_a_restart_within_the_grace_leaves_no_trace() -> None:
     supervisor = watching()
     supervisor.receive(WILL, later(START, 20))
