@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,7 +34,14 @@ def _tool(module: str, *words: str) -> list[str]:
 class SimRig:
     """One collector, one line, one panel under `root`. Use as a context manager."""
 
-    def __init__(self, root: Path, lang: str = "en") -> None:
+    def __init__(
+        self,
+        root: Path,
+        lang: str = "en",
+        panel_environment: Mapping[str, str] | None = None,
+        chronyc: Sequence[str] | None = None,
+    ) -> None:
+        """`panel_environment` is added to the panel's; `chronyc` is asked for the clock."""
         self.root = root
         self.lang = lang
         self.centre_dir = root / "centre"
@@ -62,7 +69,9 @@ class SimRig:
                 "--json",
             ),
             root / "panel.log",
+            panel_environment,
         )
+        self._chronyc = chronyc
         self._line: LineProcess | None = None
 
     # -- power -----------------------------------------------------------------------------------
@@ -85,7 +94,7 @@ class SimRig:
             hashed["code_salt"],
             hashed["code_hash"],
             data=self.panel_dir,
-            chronyc=self._clock_command(),
+            chronyc=self._chronyc or self._clock_command(),
         )
         self.panel_file.touch(0o600)
         self.panel_file.write_text(text)
