@@ -100,7 +100,7 @@ class Admitting:
         """
         try:
             return self._admit(messages, now, received)
-        except StoreError:
+        except Exception:
             self._roll_back(now)
             raise
 
@@ -171,7 +171,7 @@ class Admitting:
         for (panel, epoch), seqs in doubtful.items():
             intake.inform(store.digests(panel, epoch, seqs))
 
-        draft = Draft(at=received(now))
+        draft = Draft(at=UtcTime(0))
         outgoing: list[Outgoing] = []
         records = 0
         for inbound, at, registered in judged:
@@ -181,6 +181,7 @@ class Admitting:
         self._carry_out(intake.tick(now), draft, outgoing, now, received(now))
         for changed in self._supervisor.tick(now):
             self._path(changed, draft, received(now))
+        draft.at = received(now)
         for state in intake.changed():
             draft.add(Statement.RUN, store.run_row(state))
         store.commit(draft)

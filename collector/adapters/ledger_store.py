@@ -204,7 +204,7 @@ class LedgerStore:
                 a=part[0],
                 b=part[-1],
             )
-            found += [(panel, epoch, int(seq), str(digest)) for seq, digest in rows]
+            found += [(panel, epoch, seq, digest) for seq, digest in rows]
         return found
 
     def verdicts(self) -> list[Verdict]:
@@ -297,7 +297,7 @@ class LedgerStore:
         connection = self._live()
         try:
             with connection.begin():
-                return [tuple(row) for row in connection.execute(sqlalchemy.text(sql), values)]
+                return list(connection.execute(sqlalchemy.text(sql), values))
         except (SQLAlchemyError, sqlite3.Error) as error:
             self._recover()
             raise StoreError(_said(error)) from error

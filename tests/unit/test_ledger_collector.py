@@ -355,3 +355,54 @@ def test_nothing_goes_to_the_panel_but_acknowledgements_and_commands(tmp_path: P
     collector.stop()
     (resend,) = link.commands(PANEL)
     assert (resend.first, resend.last) == (2, 3)  # type: ignore[union-attr]
+
+
+def test_a_message_we_fail_on_ourselves_costs_the_others_nothing(tmp_path: Path) -> None:
+    link = NotedLink()
+    collector = collector_in(tmp_path, link)
+    poison = topic("poison-1", REPORT)
+
+    class Registry:
+        def is_registered(self, panel: str) -> bool:
+            if panel == "poison-1":
+                raise ZeroDivisionError("a fault of ours")
+            return True
+
+    collector._registered = Registry()
+    collector.start()
+    for raw in RAWS[:20]:
+        collector.offer(poison, report_of(*chain_of("poison-1", 1)))
+        collector.offer(topic(PANEL, REPORT), report_of(raw))
+    settled(collector, link, PANEL, 20)
+    collector.stop()
+    reader = reader_of(tmp_path)
+    assert len(reader.refused()) == 20
+    assert reader.verify().ok
+    reader.close()
+
+
+def test_judging_that_fails_as_a_whole_stops_neither_storing_nor_acknowledging(
+    tmp_path: Path,
+) -> None:
+    link = NotedLink()
+    collector = collector_in(tmp_path, link)
+
+    def broken(_panel: str, _card: object, _snapshot: object) -> CaseMachine:
+        raise ZeroDivisionError("a fault of ours")
+
+    collector._make_cases = broken  # type: ignore[method-assign,assignment]
+    collector.start()
+    for raw in RAWS:
+        collector.offer(topic(PANEL, REPORT), report_of(raw))
+    until(lambda: any(ack.upto == len(RAWS) for ack in link.acks(PANEL)))
+    until(lambda: "ZeroDivisionError" in collector.status().judging_fault)
+    assert collector.status().not_judged == len(RAWS)
+    collector.stop()
+    second = NotedLink()
+    mended = collector_in(tmp_path, second)
+    mended.start()
+    until(lambda: mended.status().not_judged == 0)
+    mended.stop()
+    reader = reader_of(tmp_path)
+    assert [one.seq for one in reader.occurrences()] == list(range(1, len(RAWS) + 1))
+    reader.close()
