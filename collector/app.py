@@ -59,6 +59,10 @@ class Link(Protocol):
         """Send; what is not sent is made good by the panel's resend."""
         ...
 
+    def flush(self) -> None:
+        """Let what was published leave, waiting some milliseconds at most."""
+        ...
+
 
 class Registered(Protocol):
     """Who may speak (`collector.adapters.registry`)."""
@@ -254,8 +258,10 @@ class Collector:
         except Exception:
             log.exception("receiving failed; going on message by message")
             made = self._admit_singly(messages, now)
-        for outgoing in made:
-            self._publish(outgoing)
+        if sum(self._publish(outgoing) for outgoing in made):
+            # Judging comes next and would keep the interpreter from the link's thread for a
+            # millisecond or two: the panel waits for its acknowledgement, the judge can wait.
+            self._link.flush()
         self._newest = self._store.last_signal
 
     def _admit_singly(self, messages: list[Message], now: Instant) -> list[Outgoing]:

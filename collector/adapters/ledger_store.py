@@ -15,8 +15,6 @@ from typing import Any, Final
 
 import msgspec
 import sqlalchemy
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -334,6 +332,10 @@ def _said(error: Exception) -> str:
 
 def migrate(connection: sqlalchemy.Connection) -> None:
     """Run the migrations that are packaged beside this module."""
+    # a third of a second to load, and only who opens the ledger for writing needs it
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")

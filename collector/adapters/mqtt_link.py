@@ -28,6 +28,9 @@ KEEPALIVE_S: Final = 15
 """A silent broker is given up after one to two of these."""
 SET_UP_S: Final = 15.0
 """From connect to all subscriptions granted, at most."""
+FLUSH_S: Final = 0.005
+"""Longer than the network thread ever needs to wake; shorter than anybody notices."""
+
 BACKOFF_FIRST_S: Final = 0.2
 BACKOFF_MAX_S: Final = 10.0
 
@@ -76,6 +79,7 @@ class MqttLink:
         self._offer = offer
         self._on_state = on_state
         self._qos = qos
+        self._last: mqtt.MQTTMessageInfo | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._client: mqtt.Client | None = None
@@ -109,7 +113,14 @@ class MqttLink:
         if client is None:
             return False
         sent = client.publish(topic(panel, leaf), payload, qos=0)
+        self._last = sent
         return sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def flush(self) -> None:
+        """Wait until the last publish was handed to the network, FLUSH_S at most."""
+        with contextlib.suppress(ValueError, RuntimeError):  # not sent: the panel asks again
+            if self._last is not None:
+                self._last.wait_for_publish(FLUSH_S)
 
     def _keep_up(self) -> None:
         attempt = 0

@@ -123,7 +123,9 @@ def test_will_is_said_on_a_break_and_not_on_a_farewell(world: World) -> None:
             broken = rig.path.session
             rig.path.reconnect(LinkCause.NOT_ACKNOWLEDGED)
             await rig.linked(2)
-            assert rig.path.session != broken, "a will must be told from that of the next connection"
+            assert rig.path.session != broken, (
+                "a will must be told from that of the next connection"
+            )
             assert rig.causes() == [LinkCause.NOT_ACKNOWLEDGED]
             await rig.until("the will", lambda: world.centre.of(topics.WILL))
             assert rig.path.publish(topics.REPORT, b"last")

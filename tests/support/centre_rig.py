@@ -48,6 +48,9 @@ class Wire:
     sent: list[tuple[str, str, bytes]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def flush(self) -> None:
+        """Everything has left."""
+
     def publish(self, panel: str, leaf: str, payload: bytes) -> bool:
         with self.lock:
             self.sent.append((panel, leaf, payload))

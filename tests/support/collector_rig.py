@@ -24,6 +24,9 @@ class NotedLink:
         self.up = True
         self.sent: list[tuple[str, str, bytes]] = []
 
+    def flush(self) -> None:
+        """Everything has left."""
+
     def publish(self, panel: str, leaf: str, payload: bytes) -> bool:
         self.sent.append((panel, leaf, payload))
         return self.up

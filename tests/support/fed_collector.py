@@ -22,6 +22,9 @@ class PipeLink:
 
     up = True
 
+    def flush(self) -> None:
+        """Everything has left."""
+
     def publish(self, panel: str, leaf: str, payload: bytes) -> bool:
         os.write(1, f"{panel} {leaf} ".encode() + base64.b64encode(payload) + b"\n")
         return True
