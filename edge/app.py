@@ -80,7 +80,7 @@ from edge.reporting.reporter import (
 from edge.reporting.site_card import site_card
 from protocols.instants import NS_PER_S, Instant
 from protocols.mqtt import payloads, topics
-from protocols.panel_event import Code, PanelEvent
+from protocols.panel_event import Code, PanelEvent, Qualifier
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +125,7 @@ class PanelBridge:
         self._tasks: list[asyncio.Task[None]] = []
         self._loose: set[asyncio.Task[None]] = set()
         self._path_up = False
+        self._journal_trouble = ""
         self._certificate_troubles: dict[str, str] = {}
 
     # -- life ----------------------------------------------------------------------------------
@@ -298,7 +299,11 @@ class PanelBridge:
             batch, self._pending = self._pending, []
             self._dirty = False
             snapshot = self._panel.snapshot()
-            stored = await self._on_disk(partial(self._store.append, batch, snapshot))
+            try:
+                stored = await self._on_disk(partial(self._store.append, batch, snapshot))
+            except BaseException:
+                self._pending[:0] = batch  # a bug of ours or our end: what happened stays owed
+                raise
             for item in stored:
                 self._raw[item.key.epoch, item.key.seq] = item.raw
             while len(self._raw) > RAW_KEPT:
@@ -306,6 +311,8 @@ class PanelBridge:
             if stored:
                 self._report(Owe(tuple(item.key for item in stored)))
             for event in self._store.faults():
+                if event.code == Code.JOURNAL_FAULT:
+                    self._journal_trouble = event.detail if event.q is Qualifier.NEW else ""
                 self._emit(event)
         if self._acked:
             acked, self._acked = self._acked, []
@@ -423,7 +430,7 @@ class PanelBridge:
                 utc=stamp.utc,
                 err_us=stamp.err_us,
                 areas={str(area): mode for area, mode in self._panel.modes().items()},
-                faults=[*self._panel.faults(), *self._field.faults()][:64],
+                faults=[*self._panel.faults(), *self._shell_faults()][:64],
                 bypassed=list(self._panel.bypassed()),
             )
         )
@@ -469,6 +476,11 @@ class PanelBridge:
                 reason = got.reason.value if got.reason is not None else ""
                 return Reply(ok=got.ok, reason=reason, zones=got.zones)
 
+    def _shell_faults(self) -> list[str]:
+        """Faults of inputs and journal, which the panel machine does not see."""
+        journal = [f"journal {self._journal_trouble}"] if self._journal_trouble else []
+        return [*journal, *self._field.faults()]
+
     def _status(self) -> PanelStatus:
         head = self._store.newest()
         return status_of(
@@ -479,7 +491,7 @@ class PanelBridge:
             owed=self._reporter.owed(),
             clock=self._clock.state,
             path="up" if self._path_up else "down",
-            field_faults=self._field.faults(),
+            shell_faults=self._shell_faults(),
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -125,7 +125,7 @@ def status_of(
     owed: int,
     clock: str,
     path: str,
-    field_faults: Sequence[str],
+    shell_faults: Sequence[str],
 ) -> PanelStatus:
     """The status of this view."""
     return PanelStatus(
@@ -136,7 +136,7 @@ def status_of(
         owed=owed,
         clock=clock,
         path=path,
-        faults=[*view.faults, *field_faults],
+        faults=[*view.faults, *shell_faults],
         areas=[AreaStatus(a.number, a.name, a.mode, a.memory_latched) for a in view.areas],
         zones=[ZoneStatus(z.number, z.name, z.state, _note(z)) for z in view.zones],
         outputs=dict(view.outputs),
