@@ -13,10 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from functools import partial
-from pathlib import Path
-from typing import Final, Protocol, TextIO
-
-import msgspec
+from typing import Final, TextIO
 
 from collector import CollectorError
 from collector.adapters.broker_log import Refused
@@ -30,6 +27,7 @@ from collector.admitting import Admitting, Message, Outgoing, Tally
 from collector.config import CollectorConfig
 from collector.intake import Malformed
 from collector.judging import Cases, Judging
+from collector.ports import Link, Registered, Settings, Status
 from collector.records.case import OperatorAct
 from collector.records.changed import Changed
 from collector.verification.machine import CaseMachine
@@ -43,68 +41,17 @@ LONGEST_WAIT_S: Final = 1.0
 STALL_S: Final = 5.0
 """A turn of the writer longer than this made us deaf: silence in it is not held against panels."""
 ANSWER_S: Final = 10.0
+FLOOD: Final = 8
+GATHER_S: Final = 0.001
+"""After a batch of `FLOOD` the network thread gets this long alone, so the next group is large.
+Without it both threads take turns at the interpreter a few messages at a time, and each small group
+costs a whole commit. A message that comes alone, or few, never waits."""
+JUDGE_SHARE: Final = 0.2
+"""Of the writer's time, what judging gets while messages keep coming."""
+QUIET_S: Final = 0.001
+"""No message for so long: the burst is over, judging may have all of the time."""
 JUDGE_AGAIN_S: Final = 1.0
 """Wait after judging failed as a whole."""
-
-
-class Link(Protocol):
-    """The way to the panels (`collector.adapters.mqtt_link`)."""
-
-    @property
-    def up(self) -> bool:
-        """False: nobody can be heard."""
-        ...
-
-    def publish(self, panel: str, leaf: str, payload: bytes) -> bool:
-        """Send; what is not sent is made good by the panel's resend."""
-        ...
-
-    def flush(self) -> None:
-        """Let what was published leave, waiting some milliseconds at most."""
-        ...
-
-
-class Registered(Protocol):
-    """Who may speak (`collector.adapters.registry`)."""
-
-    def is_registered(self, panel: str) -> bool:
-        """True for a known panel that is not revoked."""
-        ...
-
-
-class Settings(Protocol):
-    """What the command line gives (`collector.cli.run`)."""
-
-    @property
-    def data(self) -> Path:
-        """Folder of everything the collector keeps."""
-        ...
-
-    @property
-    def rules(self) -> Path | None:
-        """Rule file; None: the packaged preset."""
-        ...
-
-
-class Status(msgspec.Struct, frozen=True):
-    """How the collector is. `store_fault` empty: the ledger takes commits."""
-
-    running: bool
-    link_up: bool
-    store_fault: str
-    waiting_messages: int
-    waiting_bytes: int
-    not_judged: int
-    judging_faults: int
-    judging_fault: str
-    """Why nothing is judged at the moment; empty: all is well."""
-    messages: int
-    signals: int
-    repeats: int
-    refused: int
-    wal_bytes: int
-    clock_offset_us: int
-    clock_stepped: bool
 
 
 class Collector:
@@ -126,6 +73,7 @@ class Collector:
         self._fault = ""
         self._judging_fault = ""
         self._judge_again = Instant(0)
+        self._judge_after = Instant(0)
         self._newest = 0
         self._lock: TextIO | None = None
         self._checkpointer: Checkpointer | None = None
@@ -231,7 +179,10 @@ class Collector:
     def _run(self) -> None:
         limits = self.config.limits
         turn = self._clock.now()
+        messages: list[Message] = []
         while not self._stopping.is_set():
+            if len(messages) >= FLOOD:
+                time.sleep(GATHER_S)
             messages, requests = self._inbox.take(limits.batch_messages, self._wait_s())
             if self._clock.now() - turn > STALL_S * NS_PER_S:
                 self._admitting.forgive(self._clock.now())
@@ -240,7 +191,7 @@ class Collector:
             self._persist(partial(self._admit, messages))
             for request in requests:
                 request()
-            self._persist(self._judge)
+            self._persist(partial(self._judge, busy=bool(messages)))
 
     def _admit(self, messages: list[Message]) -> None:
         # While more waits, time has only come as far as what was taken: a heartbeat in the inbox
@@ -286,11 +237,11 @@ class Collector:
                 self._admitting.refuse(bad, now, self._clock.at(now))
         return made
 
-    def _judge(self) -> None:
+    def _judge(self, *, busy: bool) -> None:
         if self._clock.now() < self._judge_again:
             return
         try:
-            self._judge_some()
+            self._judge_some(busy=busy)
         except StoreError:
             raise
         except Exception as error:
@@ -301,16 +252,22 @@ class Collector:
         else:
             self._judging_fault = ""
 
-    def _judge_some(self) -> None:
+    def _judge_some(self, *, busy: bool) -> None:
+        # Small slices, so that no acknowledgement waits long; and while messages keep coming only
+        # a share of the time, so that a burst is acknowledged first. Beyond `backlog_signals` the
+        # inbox fills instead, and the givers wait.
         limits = self.config.limits
         backlog = self._newest - self._judging.cursor
-        busy = len(self._inbox) > 0
-        if backlog > 0:
-            few = busy and backlog <= limits.backlog_signals
-            changed = self._judging.step(
-                limits.stage_signals if few else max(limits.batch_messages, limits.stage_signals)
-            )
-        elif not busy:
+        if backlog > limits.backlog_signals:
+            changed = self._judging.step(limits.batch_messages)
+        elif backlog > 0:
+            began = self._clock.now()
+            if busy and began < self._judge_after:
+                return
+            changed = self._judging.step(limits.stage_signals)
+            ended = self._clock.now()
+            self._judge_after = Instant(ended + round((ended - began) * (1 / JUDGE_SHARE - 1)))
+        elif not len(self._inbox):
             changed = self._judging.idle(self._clock.at(self._clock.now()))
         else:
             return
@@ -356,7 +313,7 @@ class Collector:
 
     def _wait_s(self) -> float:
         if self._newest > self._judging.cursor and not self._judging_fault:
-            return 0.0
+            return QUIET_S if self._clock.now() < self._judge_after else 0.0
         wait_s = LONGEST_WAIT_S
         due = self._admitting.deadline()
         if due is not None:

@@ -106,6 +106,8 @@ def test_the_database_itself_refuses_to_change_what_was_written(
             " WHERE code = 122"
         ),
         "UPDATE signals SET conflict = 1 WHERE id = 3",
+        "UPDATE signals SET panel = 'shop-2' WHERE id = 3",
+        "UPDATE signals SET id = 999 WHERE id = 3",
         "DELETE FROM signals WHERE id = 3",
         "DELETE FROM signals WHERE id = (SELECT max(id) FROM signals)",
         (
