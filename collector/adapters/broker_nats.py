@@ -217,7 +217,9 @@ class NatsBroker:
         now = time.monotonic()
         if self._child is not None and self._child.poll() is not None:
             status = self._child.returncode
-            if not self._settled.is_set():
+            # Ended by itself before it was ready: a fault waiting will not mend. By a signal:
+            # somebody's doing (kill, memory), and the next try is as good as the first.
+            if not self._settled.is_set() and status >= 0:
                 raise BrokerError(self._failure_text(status))
             if self._up_since is not None and now - self._up_since > STEADY_S:
                 self._attempt = 0

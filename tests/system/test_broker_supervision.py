@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -272,3 +273,24 @@ def test_stranger_with_the_number_of_an_old_broker_is_left_alone(tmp_path: Path)
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_broker_killed_while_it_starts_is_started_again(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry.json")
+    broker = NatsBroker(tmp_path, Authority(tmp_path, registry), registry, port=0)
+    first: list[int] = []
+
+    def kill_the_first() -> None:
+        until("a broker process", lambda: broker.pid is not None, 20)
+        first.append(broker.pid or 0)
+        os.kill(first[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_the_first)
+    killer.start()
+    try:
+        broker.start()
+        killer.join()
+        until("another broker", lambda: broker.pid not in (None, first[0]), 20)
+        assert broker.applied >= 0
+    finally:
+        broker.stop()
