@@ -50,8 +50,10 @@ class Cases(Protocol):
         """Take an Occurrence."""
         ...
 
-    def operator(self, act: OperatorAct, now: UtcTime) -> list[CaseEffect]:
-        """Take an operator's act."""
+    def operator(
+        self, act: OperatorAct, now: UtcTime, stored: Case | None = None
+    ) -> list[CaseEffect]:
+        """Take an operator's act; `stored`: the ledger's copy of the case."""
         ...
 
     def tick(self, now: UtcTime) -> list[CaseEffect]:
@@ -235,7 +237,8 @@ class Judging:
 
             def act() -> None:
                 done = msgspec.json.decode(event.detail, type=OperatorAct)
-                self._ruled(machines.cases.operator(done, now), now)
+                stored = self._store.case(done.case)
+                self._ruled(machines.cases.operator(done, now, stored), now)
 
             self._guarded(panel, CASES, act)
             self._deadlines.set((panel, CASES), self._machines(panel).cases.deadline())

@@ -23,6 +23,7 @@ from collector.adapters.ledger_rows import SignalRow, covered, signal_of
 from collector.adapters.ledger_statements import Statement, statements
 from collector.intake import RunState, Verdict
 from collector.records import chain
+from collector.records.case import Case
 from collector.records.ledger_entry import EntryKind, SignalsBody
 from collector.records.placement import Anchor
 from collector.records.signal import Occurrence, Signal
@@ -272,6 +273,11 @@ class LedgerStore:
         """The panel a case is about."""
         found = self._all("SELECT panel FROM cases WHERE id = :i", i=case)
         return str(found[0][0]) if found else None
+
+    def case(self, id_: int) -> Case | None:
+        """One Case as stored."""
+        found = self._all("SELECT body FROM cases WHERE id = :i", i=id_)
+        return msgspec.json.decode(found[0][0], type=Case) if found else None
 
     def anchor(self, panel: str, boot: str) -> Anchor | None:
         """How this boot's monotonic time lies on the UTC line, when known."""
