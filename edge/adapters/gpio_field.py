@@ -67,7 +67,7 @@ class Field:
     def start(self) -> None:
         """Claim everything that can be had. Never raises for what cannot: see `faults`."""
         self._running = True
-        # Its own bell, not call_soon_threadsafe: rung once for many edges. No gain in p99 was shown.
+        # Its own bell, not call_soon_threadsafe: one ring for many edges (no gain in p99 shown).
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._loop.add_reader(self._bell, self._on_bell)
         self._board.open(self._arrived)
