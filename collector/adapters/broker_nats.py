@@ -118,6 +118,8 @@ class NatsBroker:
         self._lock_words = secrets.token_hex(32)
         self._up_since: float | None = None
         self.restarts = 0
+        self._killed = 0
+        """Times it was ended by a signal since somebody last looked."""
 
     @property
     def address(self) -> BrokerAddress:
@@ -163,6 +165,9 @@ class NatsBroker:
         )
         self._thread.start()
         in_time = self._settled.wait(READY_TIMEOUT_S)
+        while not in_time and self._killed:
+            self._killed = 0  # somebody kills it while it starts: that is no fault of its own
+            in_time = self._settled.wait(READY_TIMEOUT_S)
         if self._failure is not None or not in_time:
             failure = self._failure or BrokerError(
                 f"the broker was not ready in {READY_TIMEOUT_S:g} s: see {self._folder}/nats.log"
@@ -221,6 +226,7 @@ class NatsBroker:
             # somebody's doing (kill, memory), and the next try is as good as the first.
             if not self._settled.is_set() and status >= 0:
                 raise BrokerError(self._failure_text(status))
+            self._killed += status < 0
             if self._up_since is not None and now - self._up_since > STEADY_S:
                 self._attempt = 0
             self._retry_at = now + BACKOFF_S[min(self._attempt, len(BACKOFF_S) - 1)]
