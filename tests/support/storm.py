@@ -23,14 +23,11 @@ from edge.adapters.config_file import load
 from edge.adapters.pins_client import Pins
 from edge.field.reading import ReadingState
 from hil.drivers.process import Program, wait_for
+from hil.drivers.sim_rig import OCCURRENCES
 from protocols.mqtt.payloads import Record
 from protocols.panel_event import Code, Qualifier
 
 PANEL = "storm-1"
-OCCURRENCES = """SELECT epoch, seq FROM (SELECT
-  json_extract(CAST(body AS TEXT), '$.epoch') AS epoch,
-  json_extract(CAST(body AS TEXT), '$.seq') AS seq
-  FROM occurrences WHERE panel = ?) WHERE epoch > 0"""
 GPIOS = tuple(range(4, 20))
 _RECORD = msgspec.json.Decoder(Record)
 
