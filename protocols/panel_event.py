@@ -104,6 +104,8 @@ class Code(IntEnum):
     """Arm state could not be restored; the panel armed itself rather than guess disarmed."""
     RECORDS_UNAVAILABLE = 1027
     OUTPUT_FAULT = 1028
+    PHONE_BATCH = 1030
+    """Lists the Records a phone call carried (`phone_batch`). Evidence for joining, no Occurrence."""
 
     # Made at the centre, never by a panel
     PANEL_LOST = 1100
@@ -111,6 +113,14 @@ class Code(IntEnum):
     SEQUENCE_GAP = 1101
     IDENTITY_CONFLICT = 1102
     SITE_CHANGED = 1103
+    UNRECOGNISED_CALL = 1105
+    """A phone call nothing could be made of; `detail` names caller, handshakes and recording."""
+    ACCOUNT_UNKNOWN = 1106
+    ACCOUNT_COLLISION = 1107
+    """A phone account that more than one panel may mean (only four digits are kept)."""
+    LINE_FAULT = 1108
+    """A phone line or hardware receiver at the centre lost (NEW) or back (RESTORE)."""
+    RECEIVER_LOST = 1109
     OPERATOR_ACT = 1104
     """What an operator did to a case; `detail` is the OperatorAct as JSON. Stored, so that a replay
     sees it, but no Occurrence."""
@@ -145,6 +155,7 @@ class Priority(IntEnum):
 
 
 _EXACT: dict[int, Priority] = {
+    Code.PHONE_BATCH: Priority.HOLDUP,  # ahead of the Records it lists, which then join at once
     Code.PANEL_TAMPER: Priority.TAMPER,
     Code.ZONE_TAMPER: Priority.TAMPER,
     Code.SENSOR_MASKED: Priority.TAMPER,

@@ -1,0 +1,1 @@
+"""The phone receiver as one process: lines -> calls -> spool -> collector (R92)."""

@@ -1,0 +1,1 @@
+"""The phone path: Records owed on it -> calls. Pure."""

@@ -1,0 +1,1 @@
+"""Outgoing SIP calls in a process of their own (PJSUA2, GPL): nothing else imports this."""

@@ -1,0 +1,86 @@
+"""MQTT between a phone receiver and the collector: `rx` and `rxack` (leaves in topics.py).
+
+A receiver is a process of its own with a durable spool (R92). It numbers what it took from 1 within
+an `epoch` (drawn when the spool is made) and sends it in order until the collector's cumulative
+acknowledgement, which leaves after commit. Sent again it is recognised by (receiver, epoch, seq).
+An empty Reception is its heartbeat, due every `period_s`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+
+from protocols.instants import UtcTime
+from protocols.mqtt.payloads import Epoch, PanelId, Seq, ShortText
+from protocols.panel_event import PanelEvent
+
+MAX_ENTRIES: Final = 64
+
+
+class Report(msgspec.Struct, frozen=True, omit_defaults=True, tag="report", tag_field="is"):
+    """One message as a panel sent it. `account` is what was on the wire (hex digits, upper case).
+
+    `call` names the call, `index` counts the messages in it from 0. `raw` is the whole message as
+    text. `event`: as far as the format tells; area, zone and user are as the wire had them.
+    `mark`: the number of a sequence mark (phone_batch); such a report is no event of its own.
+    """
+
+    account: Annotated[str, msgspec.Meta(max_length=16)]
+    format: ShortText
+    raw: ShortText
+    event: PanelEvent
+    call: ShortText = ""
+    index: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
+    caller: Annotated[str, msgspec.Meta(max_length=32)] = ""
+    mark: int | None = None
+
+
+class Unrecognised(
+    msgspec.Struct, frozen=True, omit_defaults=True, tag="unrecognised", tag_field="is"
+):
+    """A call that nothing could be made of (D10). `audio` names the file kept by the receiver."""
+
+    call: ShortText
+    tried: ShortText
+    """Handshakes tried, in order."""
+    caller: Annotated[str, msgspec.Meta(max_length=32)] = ""
+    heard: ShortText = ""
+    audio: ShortText = ""
+    reason: ShortText = ""
+
+
+class LineState(msgspec.Struct, frozen=True, omit_defaults=True, tag="line", tag_field="is"):
+    """A line or hardware receiver went away (`up` False) or came back; `cause` in a word."""
+
+    up: bool
+    cause: ShortText = ""
+
+
+class Taken(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One entry of the spool. `at`: the receiver's wall clock when it was complete."""
+
+    seq: Seq
+    at: UtcTime
+    line: ShortText
+    what: Report | Unrecognised | LineState
+
+
+class Reception(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Receiver -> collector on `rx`, entries ascending by 1. `waiting`: entries still to come."""
+
+    receiver: PanelId
+    epoch: Epoch
+    entries: Annotated[list[Taken], msgspec.Meta(max_length=MAX_ENTRIES)] = []
+    waiting: Annotated[int, msgspec.Meta(ge=0)] = 0
+    period_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
+    lines: dict[str, ShortText] = {}
+    """State of each line by name: idle, busy, down, ..."""
+
+
+class ReceptionAck(msgspec.Struct, frozen=True):
+    """Collector -> receiver on `rxack`: all of `epoch` up to `upto` is durable."""
+
+    epoch: Epoch
+    upto: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
