@@ -105,7 +105,7 @@ class Code(IntEnum):
     RECORDS_UNAVAILABLE = 1027
     OUTPUT_FAULT = 1028
     PHONE_BATCH = 1030
-    """Lists the Records a phone call carried (`phone_batch`). Evidence for joining, no Occurrence."""
+    """Lists the Records a phone call carried (`phone_batch`): for joining, no Occurrence."""
 
     # Made at the centre, never by a panel
     PANEL_LOST = 1100
