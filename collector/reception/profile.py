@@ -1,0 +1,65 @@
+"""How a line is answered: handshakes in order, times, kiss-off (protocols.md 1.1, 4.5; R85)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from protocols.tones.elements import Fsk, FskKind, Playable, Silence, Tone
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What is sounded to invite a family of formats, and how long its first sign is awaited."""
+
+    name: str
+    sound: tuple[Playable, ...]
+    wait_s: float = 2.0
+
+
+DUAL: Final = Handshake("dual", (Tone(1400, 100), Silence(100), Tone(2300, 100)))
+"""SIA DC-05 and the Ademco DTMF family."""
+SINGLE_2300: Final = Handshake("2300", (Tone(2300, 500),), wait_s=3.5)
+SINGLE_1400: Final = Handshake("1400", (Tone(1400, 500),), wait_s=3.5)
+"""Pulse formats: the first digit is known at its end only, up to 1.5 s after it began."""
+BELL103: Final = Handshake("bell103", (Fsk(b"", FskKind.BELL103_ANSWER, lead_ms=2500),))
+V21: Final = Handshake("v21", (Fsk(b"", FskKind.V21_ANSWER, lead_ms=2500),))
+HANDSHAKES: Final = {each.name: each for each in (DUAL, SINGLE_2300, SINGLE_1400, BELL103, V21)}
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Times of one line. Defaults follow protocols.md 1.1; all are the line's own clock."""
+
+    name: str = "tocsin"
+    answer_silence_s: float = 1.0
+    """Answer to first handshake: 0.5 to 2 s."""
+    handshakes: tuple[Handshake, ...] = (DUAL, SINGLE_2300, SINGLE_1400, BELL103, V21)
+    rounds: int = 2
+    """How often the whole list is gone through before the receiver gives up."""
+    digit_gap_s: float = 0.6
+    """A DTMF block ends with this much silence."""
+    block_end_s: float = 0.15
+    """A block that is whole by its own check ends with this much silence, or one and a half
+    digit periods where that is longer: 16 digits may be the beginning of 22."""
+    pulse_gap_s: float = 2.5
+    """A pulse block (two rounds) ends with this much silence."""
+    kiss_off: tuple[Playable, ...] = (Tone(1400, 850),)
+    kiss_off_pause_s: float = 0.0
+    """From the end of the block (already 0.15 s after its last digit) to the kiss-off."""
+    kiss_off_latest_s: float = 1.0
+    """Later than this after the last digit none is given: the panel repeats at 1.25 s."""
+    repeat_wait_s: float = 4.0
+    """After a block that failed: silence for the panel to repeat in, then a handshake again."""
+    next_block_s: float = 8.0
+    """After a kiss-off without another block: hang up."""
+    listen_in_s: float = 300.0
+    max_call_s: float = 180.0
+    max_blocks: int = 200
+    max_refused: int = 12
+    """Refused blocks in a row before the receiver hangs up, so that the panel dials anew."""
+    behind_s: float = 0.4
+    """Audio older than this is not kissed off."""
+    short_twice: bool = True
+    """Formats shorter than 15 digits must come twice alike, unless pinned or known of the caller:
+    a garbled longer block must never pass for one."""
