@@ -1,0 +1,4 @@
+"""Names of codes: alarm."""
+
+TABLE = """
+"""

@@ -1,0 +1,4 @@
+"""Names of codes: trouble."""
+
+TABLE = """
+"""
