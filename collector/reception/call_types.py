@@ -86,10 +86,13 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Preferred:
-    """What worked for a caller before: handshake to begin with, format it led to."""
+    """What worked for a caller before: handshake to begin with, format it led to, and how many
+    DTMF digits its blocks had (0: not DTMF); a shorter block must then come twice alike.
+    """
 
     handshake: str
     format: str
+    digits: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,16 +37,20 @@ class Profile:
     handshakes: tuple[Handshake, ...] = (DUAL, SINGLE_2300, SINGLE_1400, BELL103, V21)
     rounds: int = 2
     """How often the whole list is gone through before the receiver gives up."""
-    digit_gap_s: float = 0.6
-    """A DTMF block ends with this much silence."""
+    digit_gap_s: float = 0.95
+    """A DTMF block ends with this much silence: longer than any hole that lost digits leave,
+    shorter than the 1.25 s after which the panel repeats."""
     block_end_s: float = 0.15
     """A block that is whole by its own check ends with this much silence, or one and a half
     digit periods where that is longer: 16 digits may be the beginning of 22."""
-    pulse_gap_s: float = 2.5
-    """A pulse block (two rounds) ends with this much silence."""
+    pulse_gap_s: float = 3.0
+    """A pulse block (two rounds) ends when no digit came to its end for this long."""
+    pulse_end_s: float = 0.3
+    """So much after a pulse block is whole (two equal rounds), for the panel to listen."""
+    pulse_digit_s: float = 1.8
+    """Longest pulse digit, 15 bursts at 10 a second, and its pause."""
+    fsk_gap_s: float = 0.6
     kiss_off: tuple[Playable, ...] = (Tone(1400, 850),)
-    kiss_off_pause_s: float = 0.0
-    """From the end of the block (already 0.15 s after its last digit) to the kiss-off."""
     kiss_off_latest_s: float = 1.0
     """Later than this after the last digit none is given: the panel repeats at 1.25 s."""
     repeat_wait_s: float = 4.0

@@ -1,0 +1,402 @@
+"""The receiver's own durable store: what was taken on the lines, until the collector has it (R92).
+
+One SQLite file, WAL, `synchronous=FULL`. An epoch is drawn when the file is made; numbers ascend by
+one within it and are never used twice. A file that does not open is set aside, what can be read and
+was not acknowledged is carried over, and a new epoch says so (users.md C2). Any thread may call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from collector import CollectorError
+from protocols.instants import UtcTime
+from protocols.mqtt.reception import LineState, Report, Taken, Unrecognised
+
+What = Report | Unrecognised | LineState
+
+FILE: Final = "spool.db"
+RESERVE: Final = "spool.reserve"
+RESERVE_BYTES: Final = 4 * 1024 * 1024
+"""Given up when the disk is full, so that the last alarms still find room (C3)."""
+KEEP_ACKNOWLEDGED: Final = 10_000
+"""Acknowledged entries kept for people to look at; older ones go, some with each commit."""
+_DROP_AT_ONCE: Final = 500
+_SCHEMA: Final = """
+create table meta(one integer primary key check (one = 1), receiver text not null,
+  epoch integer not null, created integer not null, acked integer not null);
+create table entry(seq integer primary key, body blob not null);
+"""
+
+
+class SpoolError(CollectorError):
+    """The spool cannot be opened or did not take a commit; nothing of it is acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolState:
+    """Where the spool stands; `newest` 0: nothing taken in this epoch yet."""
+
+    epoch: int
+    newest: int
+    acked: int
+    kept: int
+
+    @property
+    def waiting(self) -> int:
+        """Entries that the collector has not acknowledged."""
+        return self.newest - self.acked
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A file that would not open; `saved` entries of it were carried over."""
+
+    path: Path
+    why: str
+    saved: int
+
+
+class Spool:
+    """The spool of one receiver in `folder`. Raises SpoolError when it can be neither opened nor
+    made anew.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        receiver: str,
+        now: UtcTime,
+        *,
+        keep: int = KEEP_ACKNOWLEDGED,
+        reserve_bytes: int = RESERVE_BYTES,
+    ) -> None:
+        self._folder = folder
+        self._receiver = receiver
+        self._keep = keep
+        self._reserve_bytes = reserve_bytes
+        self._write = threading.Lock()
+        self._read = threading.Lock()
+        self.set_aside: SetAside | None = None
+        """Set when the file found here was damaged."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._writer = self._open(now)
+            self._reader = _connect(self._path)
+            self._epoch, self._acked, self._newest = _head(self._reader)
+        except (sqlite3.Error, OSError) as error:
+            raise SpoolError(f"the spool {self._path} cannot be opened: {error}") from error
+        self._keep_reserve()
+
+    @property
+    def _path(self) -> Path:
+        return self._folder / FILE
+
+    @property
+    def epoch(self) -> int:
+        """This file's epoch."""
+        return self._epoch
+
+    def state(self) -> SpoolState:
+        """Numbers for status; waits for no commit."""
+        with self._read:
+            kept = self._reader.execute("select count(*) from entry").fetchone()[0]
+        return SpoolState(self._epoch, self._newest, self._acked, int(kept))
+
+    def append(self, items: Sequence[tuple[UtcTime, str, What]]) -> list[Taken]:
+        """One durable commit of (time, line, what). Raises SpoolError: none of it is kept."""
+        with self._write:
+            try:
+                return self._append(items)
+            except sqlite3.Error as error:
+                if not self._free_reserve():
+                    raise SpoolError(f"the spool took no commit: {error}") from error
+            try:
+                return self._append(items)
+            except sqlite3.Error as error:
+                raise SpoolError(f"the spool took no commit: {error}") from error
+
+    def _append(self, items: Sequence[tuple[UtcTime, str, What]]) -> list[Taken]:
+        first = self._newest + 1
+        taken = [Taken(first + at, *item) for at, item in enumerate(items)]
+        with _transaction(self._writer):
+            self._writer.executemany(
+                "insert into entry(seq, body) values (?, ?)",
+                [(each.seq, msgspec.json.encode(each)) for each in taken],
+            )
+        self._newest += len(taken)
+        return taken
+
+    def read(self, after: int, most: int) -> list[Taken]:
+        """Entries with numbers over `after`, ascending. Raises SpoolError."""
+        try:
+            with self._read:
+                rows = self._reader.execute(
+                    "select body from entry where seq > ? order by seq limit ?", (after, most)
+                ).fetchall()
+            return [msgspec.json.decode(body, type=Taken) for (body,) in rows]
+        except (sqlite3.Error, msgspec.DecodeError) as error:
+            raise SpoolError(f"the spool cannot be read: {error}") from error
+
+    def acknowledge(self, epoch: int, upto: int) -> bool:
+        """The collector holds all up to `upto`. False: not this epoch, or nothing new.
+
+        Raises SpoolError when it could not be written; then it will be acknowledged once more.
+        """
+        with self._write:
+            if epoch != self._epoch or not self._acked < upto <= self._newest:
+                return False
+            try:
+                with _transaction(self._writer):
+                    self._writer.execute("update meta set acked = ?", (upto,))
+                    self._writer.execute(
+                        "delete from entry where seq in"
+                        " (select seq from entry where seq <= ? order by seq limit ?)",
+                        (upto - self._keep, _DROP_AT_ONCE),
+                    )
+            except sqlite3.Error as error:
+                raise SpoolError(f"the spool took no acknowledgement: {error}") from error
+            self._acked = upto
+            return True
+
+    def close(self) -> None:
+        """Close the files."""
+        with self._write, self._read:
+            self._writer.close()
+            self._reader.close()
+
+    # -- opening -------------------------------------------------------------------------------
+
+    def _open(self, now: UtcTime) -> sqlite3.Connection:
+        if not self._path.exists():
+            return self._create(now, 0)
+        connection: sqlite3.Connection | None = None
+        try:
+            connection = _connect(self._path)
+            _check(connection, self._receiver)
+            return connection
+        except (sqlite3.DatabaseError, ValueError, TypeError) as error:
+            if connection is not None:
+                connection.close()
+            if _busy(error):
+                raise
+            return self._start_anew(now, str(error))
+
+    def _create(self, now: UtcTime, known: int) -> sqlite3.Connection:
+        """A file is made under another name, so that there is never half a spool."""
+        scratch = self._folder / f".{FILE}.{secrets.token_hex(6)}"
+        epoch = max(known + 1, (now // 1_000_000) << 20 | secrets.randbits(20))
+        made = sqlite3.connect(scratch, isolation_level=None)
+        try:
+            made.executescript(_SCHEMA)
+            made.execute("insert into meta values (1, ?, ?, ?, 0)", (self._receiver, epoch, now))
+        finally:
+            made.close()
+        descriptor = os.open(scratch, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        scratch.replace(self._path)
+        _sync_folder(self._folder)
+        return _connect(self._path)
+
+    def _start_anew(self, now: UtcTime, why: str) -> sqlite3.Connection:
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now / 1_000_000))
+        aside = self._folder / f"{FILE}.damaged-{stamp}-{secrets.token_hex(3)}"
+        for suffix in ("-wal", "-shm"):
+            side = self._path.with_name(FILE + suffix)
+            with contextlib.suppress(FileNotFoundError):
+                side.replace(aside.with_name(aside.name + suffix))
+        self._path.replace(aside)
+        _sync_folder(self._folder)
+        epoch, saved = _salvage(aside, self._receiver)
+        connection = self._create(now, epoch)
+        with _transaction(connection):
+            connection.executemany(
+                "insert into entry(seq, body) values (?, ?)",
+                [
+                    (seq, msgspec.json.encode(msgspec.structs.replace(each, seq=seq)))
+                    for seq, each in enumerate(saved, 1)
+                ],
+            )
+        self.set_aside = SetAside(aside, why, len(saved))
+        return connection
+
+    # -- a full disk ---------------------------------------------------------------------------
+
+    def _keep_reserve(self) -> None:
+        path = self._folder / RESERVE
+        with contextlib.suppress(OSError):
+            if self._reserve_bytes and not path.exists():
+                with path.open("wb") as stream:
+                    os.posix_fallocate(stream.fileno(), 0, self._reserve_bytes)
+
+    def _free_reserve(self) -> bool:
+        try:
+            (self._folder / RESERVE).unlink()
+        except OSError:
+            return False
+        return True
+
+
+def peek(folder: Path) -> SpoolState | None:
+    """The state of a spool without disturbing who runs it; None when there is none.
+
+    Raises SpoolError when the file cannot be read.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        with contextlib.closing(_connect(path, read_only=True)) as connection:
+            epoch, acked, newest = _head(connection)
+            kept = connection.execute("select count(*) from entry").fetchone()[0]
+            return SpoolState(epoch, newest, acked, int(kept))
+    except (sqlite3.Error, TypeError) as error:
+        raise SpoolError(f"the spool {path} cannot be read: {error}") from error
+
+
+def peek_entries(folder: Path, after: int, most: int) -> list[Taken]:
+    """Entries over `after`, without disturbing who runs the spool. Raises SpoolError."""
+    path = folder / FILE
+    if not path.exists():
+        return []
+    try:
+        with contextlib.closing(_connect(path, read_only=True)) as connection:
+            rows = connection.execute(
+                "select body from entry where seq > ? order by seq limit ?", (after, most)
+            ).fetchall()
+        return [msgspec.json.decode(body, type=Taken) for (body,) in rows]
+    except (sqlite3.Error, msgspec.DecodeError) as error:
+        raise SpoolError(f"the spool {path} cannot be read: {error}") from error
+
+
+def verify(folder: Path) -> list[str]:
+    """What is wrong with the spool's file; empty: every entry reads and the numbers run on."""
+    path = folder / FILE
+    if not path.exists():
+        return [f"there is no spool in {folder}"]
+    wrong: list[str] = []
+    try:
+        with contextlib.closing(_connect(path, read_only=True)) as connection:
+            wrong += [
+                str(line)
+                for (line,) in connection.execute("pragma integrity_check")
+                if line != "ok"
+            ]
+            epoch, acked, newest = _head(connection)
+            before: int | None = None
+            for seq, body in connection.execute("select seq, body from entry order by seq"):
+                if before is not None and seq != before + 1:
+                    wrong.append(f"epoch {epoch}: entries {before + 1} to {seq - 1} are missing")
+                before = seq
+                try:
+                    if msgspec.json.decode(body, type=Taken).seq != seq:
+                        wrong.append(f"epoch {epoch}: entry {seq} bears another number")
+                except msgspec.DecodeError as error:
+                    wrong.append(f"epoch {epoch}: entry {seq} cannot be read: {error}")
+            if acked > newest:
+                wrong.append(f"epoch {epoch}: acknowledged to {acked}, but the newest is {newest}")
+    except (sqlite3.Error, TypeError) as error:
+        wrong.append(f"{path}: {error}")
+    return wrong
+
+
+def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    mode = "ro" if read_only else "rw"
+    connection = sqlite3.connect(
+        f"file:{path}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=5,
+    )
+    if not read_only:
+        connection.execute("pragma journal_mode=wal")
+        connection.execute("pragma synchronous=full")
+    return connection
+
+
+def _check(connection: sqlite3.Connection, receiver: str) -> None:
+    """Raises ValueError or a database error for a file that is not to be trusted."""
+    (answer,) = connection.execute("pragma quick_check(1)").fetchone()
+    if answer != "ok":
+        raise ValueError(str(answer))
+    (owner,) = connection.execute("select receiver from meta").fetchone()
+    if owner != receiver:
+        raise ValueError(f"this is the spool of receiver {owner!r}")
+    epoch, acked, newest = _head(connection)
+    if epoch < 1 or acked > newest:
+        raise ValueError(f"acknowledged to {acked}, but the newest is {newest}")
+
+
+def _head(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """(epoch, acknowledged, newest)."""
+    epoch, acked = connection.execute("select epoch, acked from meta").fetchone()
+    (newest,) = connection.execute("select max(seq) from entry").fetchone()
+    return int(epoch), int(acked), int(newest or 0)
+
+
+def _salvage(path: Path, receiver: str) -> tuple[int, list[Taken]]:
+    """(highest epoch known, entries that read and were not acknowledged)."""
+    epoch, acked = 0, 0
+    saved: list[Taken] = []
+    try:
+        with contextlib.closing(_connect(path)) as connection:
+            with contextlib.suppress(sqlite3.Error, TypeError):
+                owner, epoch, acked = connection.execute(
+                    "select receiver, epoch, acked from meta"
+                ).fetchone()
+                if owner != receiver:
+                    return int(epoch), []
+            after = int(acked)
+            while True:
+                with contextlib.suppress(msgspec.DecodeError):
+                    row = connection.execute(
+                        "select seq, body from entry where seq > ? order by seq limit 1", (after,)
+                    ).fetchone()
+                    if row is None:
+                        break
+                    after = int(row[0])
+                    saved.append(msgspec.json.decode(row[1], type=Taken))
+    except (sqlite3.Error, TypeError, ValueError):
+        pass  # what read up to here is saved
+    return int(epoch), saved
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("begin immediate")
+    try:
+        yield
+        connection.execute("commit")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("rollback")
+        raise
+
+
+def _busy(error: Exception) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and any(
+        word in str(error) for word in ("locked", "busy", "disk", "full", "permission", "readonly")
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,68 @@
+"""Whether the digits of one DTMF block can be one block of one sender.
+
+A checksum mod 15 passes one garbled block in fifteen (users.md L1). What garbles blocks is a digit
+lost, split or run into its neighbour, and that shows in a sender's even rhythm and level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+from protocols.tones.elements import DigitHeard
+
+
+@dataclass(frozen=True, slots=True)
+class Evenness:
+    """How far digits of one block may differ from their median (protocols.md 1.1: 50-60 ms)."""
+
+    longest_period: float = 1.6
+    """A lost digit makes a period twice as long."""
+    shortest_period: float = 0.5
+    longest_digit: float = 1.7
+    """Two equal digits run together are three times as long."""
+    shortest_digit: float = 0.4
+    slack_ms: int = 20
+    """Added to both upper limits: one detector step each way."""
+    level_db: float = 9.0
+    twist_db: float = 8.0
+
+
+NOMINAL = Evenness()
+
+
+def uneven(digits: Sequence[DigitHeard], limits: Evenness = NOMINAL) -> str | None:
+    """Why these digits are not one block as one sender sends it; None when they may be."""
+    if len(digits) < 3:
+        return None
+    starts = [digit.start_ms for digit in digits]
+    periods = [after - before for before, after in pairwise(starts)]
+    lengths = [digit.end_ms - digit.start_ms for digit in digits]
+    usual = median(periods)
+    if max(periods) > limits.longest_period * usual + limits.slack_ms:
+        place = periods.index(max(periods)) + 1
+        return f"hole of {max(periods)} ms after digit {place}, usual {usual:.0f}"
+    if min(periods) < limits.shortest_period * usual:
+        place = periods.index(min(periods)) + 2
+        return f"digit {place} comes {min(periods)} ms after its neighbour, usual {usual:.0f}"
+    length = median(lengths)
+    if max(lengths) > limits.longest_digit * length + limits.slack_ms:
+        place = lengths.index(max(lengths)) + 1
+        return f"digit {place} lasts {max(lengths)} ms, usual {length:.0f}"
+    if min(lengths) < limits.shortest_digit * length - limits.slack_ms / 2:
+        place = lengths.index(min(lengths)) + 1
+        return f"digit {place} lasts {min(lengths)} ms, usual {length:.0f}"
+    return _odd_sound(digits, limits)
+
+
+def _odd_sound(digits: Sequence[DigitHeard], limits: Evenness) -> str | None:
+    level = median(digit.level_dbm0 for digit in digits)
+    twist = median(digit.twist_db for digit in digits)
+    for place, digit in enumerate(digits, 1):
+        if abs(digit.level_dbm0 - level) > limits.level_db:
+            return f"digit {place} at {digit.level_dbm0:.0f} dBm0, usual {level:.0f}"
+        if abs(digit.twist_db - twist) > limits.twist_db:
+            return f"digit {place} with twist {digit.twist_db:.0f} dB, usual {twist:.0f}"
+    return None
