@@ -23,7 +23,7 @@ class Number(Enum):
 
 
 class Edition(Enum):
-    """The edition of DC-05 in which a code first stands."""
+    """The editions of DC-05 in which codes stand."""
 
     E1999 = 1999
     E2016 = 2016
@@ -41,7 +41,7 @@ class EventCode:
     en_restore: str
     zh_restore: str
     number: Number
-    edition: Edition
+    editions: frozenset[Edition]
 
 
 USER_CODES: Final = frozenset(
@@ -55,6 +55,8 @@ _ONLY_2016: Final = frozenset(
     | {579, 643, 645, 646, 647, 655}
 )
 """protocols.md 1.4: in the 2016 list and not in that of 1999, below 700."""
+_IN_1999_FROM_700: Final = frozenset({900, 901, 902, 910, 911, 999})
+_ONLY_1999: Final = 999
 _USER_ASSIGNED: Final = range(750, 790)
 
 
@@ -93,8 +95,15 @@ def _row(columns: tuple[str, ...]) -> EventCode:
         en_restore=en_restore,
         zh_restore=zh_restore,
         number=Number.USER if code in USER_CODES else Number.ZONE,
-        edition=Edition.E2016 if code in _ONLY_2016 else Edition.E1999,
+        editions=_editions(code),
     )
+
+
+def _editions(code: int) -> frozenset[Edition]:
+    if code == _ONLY_1999:
+        return frozenset({Edition.E1999})
+    older = code in _IN_1999_FROM_700 if code >= 700 else code not in _ONLY_2016
+    return frozenset(Edition) if older else frozenset({Edition.E2016})
 
 
 def _read(*tables: str) -> dict[int, EventCode]:

@@ -12,19 +12,22 @@ from typing import Final
 
 SHORT_DIGITS: Final = 16
 LONG_DIGITS: Final = 22
+SHORT_ACCOUNT: Final = 4
 MESSAGE_TYPES: Final = ("18", "98")
 """18 is preferred, 98 the older one; both are accepted."""
+LONG_TYPES: Final = (*MESSAGE_TYPES, "58")
+"""With a 10-digit account some receivers print 58 (Bosch D6600, siadc09): accepted there only."""
 _HEX: Final = "0123456789BCDEF"
 _KEYS: Final = "0123456789*#ABC"
 _TO_KEYS: Final = str.maketrans(_HEX, _KEYS)
 _TO_HEX: Final = str.maketrans(_KEYS + "D", _HEX + "A")
-_WHOLE: Final = re.compile(r"(?:[0-9B-F]{10}|[0-9B-F]{4})(?:18|98)[0-9B-F]{10}")
+_WHOLE: Final = re.compile(r"(?:[0-9B-F]{4}(?:18|98)|[0-9B-F]{10}(?:18|98|58))[0-9B-F]{10}")
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """One Contact ID message, its fields as digits: `account` 4 or 10, `q` 1, `code` 3, `area` 2
-    (00 = none), `number` 3 (zone or user by the code; 000 = none), `mt` 18 or 98.
+    (00 = none), `number` 3 (zone or user by the code; 000 = none), `mt` 18 or 98 (LONG_TYPES).
     """
 
     account: str
@@ -67,8 +70,10 @@ def decode(digits: str) -> Message | Refusal:
     if any(digit not in _HEX for digit in digits):
         return Refusal("a digit outside 0-9, B-F", "DC-05 digits")
     account, rest = digits[:-12], digits[-12:]
-    if rest[:2] not in MESSAGE_TYPES:
-        return Refusal(f"message type {rest[:2]}, wanted 18 or 98", "DC-05 message type")
+    types = MESSAGE_TYPES if len(account) == SHORT_ACCOUNT else LONG_TYPES
+    if rest[:2] not in types:
+        wanted = " or ".join(types)
+        return Refusal(f"message type {rest[:2]}, wanted {wanted}", "DC-05 message type")
     if sum(_value(digit) for digit in digits) % 15:
         return Refusal("checksum", "DC-05 checksum")
     return Message(account, rest[2], rest[3:6], rest[6:8], rest[8:11], rest[:2])
