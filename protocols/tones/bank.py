@@ -1,7 +1,7 @@
 """Everything that is heard on many lines at once, in windows of 20 ms at a hop of 10 ms.
 
 `ToneBank.feed` takes int16 audio of all lines, or of those named, in whole blocks of 80 samples;
-`Ear` is one line and takes audio in any pieces. Events do not depend on how audio was cut.
+`ear.Ear` is one line and takes audio in any pieces. Events do not depend on how audio was cut.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ from numpy.typing import NDArray
 
 from protocols.tones.digits import FREQUENCIES_HZ, DigitMachine
 from protocols.tones.elements import Heard
-from protocols.tones.listening import CENTRE, PANEL, Listen
-from protocols.tones.spectrum import ENERGY_WEIGHTS, HOP, HOP_MS, WINDOW, columns
+from protocols.tones.listening import CENTRE, Listen
+from protocols.tones.progress import BAND_HZ, ProgressMachine, Sounding
+from protocols.tones.spectrum import ENERGY_WEIGHTS, HOP, HOP_MS, WINDOW, Floats, columns
+from protocols.tones.steady import ToneMachine
+from protocols.tones.synthesis import FULL_SCALE_DBM0
 
 Samples = NDArray[np.int16]
 Lines = Sequence[int] | NDArray[np.intp]
-_LAG_MS: Final = 60
-"""Everything told by a digit that ended is known this long after its end, at most."""
+_SOUND_POWER: Final = 32767.0**2 / 2.0 * 10.0 ** ((-40.0 - FULL_SCALE_DBM0) / 10.0)
+_BAND_SHARE: Final = 1.5 * 0.8
+"""Fits at every 50 Hz see each tone one and a half times."""
 
 
 class ToneBank:
@@ -35,7 +39,16 @@ class ToneBank:
         self._carry = np.zeros((lines, HOP), np.int16)
         self._clock = np.zeros(lines, np.int64)
         self._digits = DigitMachine(lines) if listen.digits else None
-        self._matrix = columns(FREQUENCIES_HZ if listen.digits else ())
+        self._tones = ToneMachine(lines, listen.tones_hz) if listen.tones_hz else None
+        wanted = list(FREQUENCIES_HZ)
+        if self._tones is not None:
+            wanted += self._tones.frequencies_hz
+        self._band = slice(len(wanted), len(wanted) + len(BAND_HZ))
+        self._progress: list[ProgressMachine] = []
+        if listen.progress:
+            wanted += BAND_HZ
+            self._progress = [ProgressMachine(listen.dial_tone_ms) for _ in range(lines)]
+        self._matrix = columns(wanted)
 
     def reset(self, line: int) -> None:
         """A new call on this line: silence before it, time 0."""
@@ -43,9 +56,15 @@ class ToneBank:
         self._clock[line] = 0
         if self._digits is not None:
             self._digits.reset(line)
+        if self._tones is not None:
+            self._tones.reset(line)
+        if self._progress:
+            self._progress[line].reset()
 
     def dialled(self, line: int) -> None:
         """This line has dialled: ringing is expected now, a dial tone only if it does not end."""
+        if self._progress:
+            self._progress[line].dialled()
 
     def now_ms(self, line: int) -> int:
         """How much audio this line was given."""
@@ -78,14 +97,14 @@ class ToneBank:
                 self._clock[which] += HOP_MS
                 clock = self._clock[which]
             window = wide[:, begin : begin + WINDOW]
-            energy = squares[:, begin : begin + WINDOW] @ ENERGY_WEIGHTS
+            energy: Floats = squares[:, begin : begin + WINDOW] @ ENERGY_WEIGHTS
             heard += self._window(self._matrix @ window.T, energy, which, clock)
         return heard
 
     def _window(
         self,
-        fit: NDArray[np.float32],
-        energy: NDArray[np.float32],
+        fit: Floats,
+        energy: Floats,
         which: NDArray[np.intp] | None,
         clock: NDArray[np.int64],
     ) -> list[tuple[int, Heard]]:
@@ -96,39 +115,36 @@ class ToneBank:
         heard: list[tuple[int, Heard]] = []
         if self._digits is not None:
             heard += self._digits.step(power[:8], lean[:8], energy, which, clock)
+        known: NDArray[np.bool_] | None = None
+        if self._tones is not None:
+            part = slice(8, 8 + len(self._tones.frequencies_hz))
+            rows = power[:4].max(axis=0)
+            told, known = self._tones.step(power[part], lean[part], energy, rows, which, clock)
+            heard += told
+        if self._progress:
+            heard += self._cadence(power, energy, known, which, clock)
         return heard
 
-
-class Ear:
-    """One line's hearing. `feed` takes bytes (int16, little endian) or samples, in any pieces."""
-
-    def __init__(self, listen: Listen = PANEL) -> None:
-        self._bank = ToneBank(1, listen)
-        self._rest = np.zeros(0, np.int16)
-        self._odd = b""
-
-    @property
-    def now_ms(self) -> int:
-        """How much audio was judged, in whole 10 ms."""
-        return self._bank.now_ms(0)
-
-    def reset(self) -> None:
-        """A new call."""
-        self._bank.reset(0)
-        self._rest, self._odd = self._rest[:0], b""
-
-    def dialled(self) -> None:
-        """We have dialled: see ToneBank.dialled."""
-        self._bank.dialled(0)
-
-    def feed(self, audio: bytes | Samples) -> list[Heard]:
-        """What is heard by the end of this piece."""
-        if isinstance(audio, bytes):
-            data = self._odd + audio
-            whole = len(data) & ~1
-            self._odd = data[whole:]
-            audio = np.frombuffer(data[:whole], "<i2").astype(np.int16, copy=False)
-        rest = np.concatenate((self._rest, audio)) if len(self._rest) else audio
-        count = len(rest) - len(rest) % HOP
-        self._rest = rest[count:].copy()
-        return [heard for _, heard in self._bank.feed(rest[None, :count])]
+    def _cadence(
+        self,
+        power: Floats,
+        energy: Floats,
+        known: NDArray[np.bool_] | None,
+        which: NDArray[np.intp] | None,
+        clock: NDArray[np.int64],
+    ) -> list[tuple[int, Heard]]:
+        loud = energy > _SOUND_POWER
+        exchange = loud & (power[self._band].sum(axis=0) > _BAND_SHARE * energy)
+        other = loud & ~exchange
+        # A digit or a handshake is not a voice.
+        other &= power[:4].max(axis=0) + power[4:8].max(axis=0) < 0.5 * energy
+        if known is not None:
+            other &= ~known
+        heard: list[tuple[int, Heard]] = []
+        for at in range(len(energy)):
+            line = at if which is None else int(which[at])
+            sounding = Sounding(bool(exchange[at]), bool(other[at]))
+            heard += (
+                (line, event) for event in self._progress[line].step(sounding, int(clock[at]))
+            )
+        return heard

@@ -122,7 +122,8 @@ class _Windows:
     def amplitude(self, key: NDArray[np.intp], power: Floats) -> Floats:
         """Of both tones of `key` together."""
         low, high = key >> 2, (key & 3) + 4
-        return np.sqrt(power[low, self.count] + power[high, self.count])
+        size: Floats = np.sqrt(power[low, self.count] + power[high, self.count])
+        return size
 
 
 def _advance(

@@ -1,4 +1,4 @@
-"""Call-progress tones of exchanges, as data: what an exchange plays, and the cadences to listen for.
+"""Call-progress tones of exchanges, as data: what is played, and the cadences to listen for.
 
 CN: GB/T 3380 (450 Hz); EU: ETSI TR 101 041 (425 Hz); US: ANSI T1.401 (precise tone plan).
 A line behind a PBX may differ: hand your own ExchangeTone to the player.

@@ -33,11 +33,7 @@ ROWS_HZ: Final = (697.0, 770.0, 852.0, 941.0)
 COLUMNS_HZ: Final = (1209.0, 1336.0, 1477.0, 1633.0)
 KEYPAD: Final = "123A456B789C*0#D"
 """Keys by 4 * row + column."""
-_PAIR: Final = {
-    key: (ROWS_HZ[at // 4], COLUMNS_HZ[at % 4])
-    for at, key in enumerate(KEYPAD)
-    if key in DTMF_SYMBOLS
-}
+_PAIR: Final = {key: (ROWS_HZ[at // 4], COLUMNS_HZ[at % 4]) for at, key in enumerate(KEYPAD)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +188,8 @@ class _Voice:
         step = 2.0 * np.pi * hz * self._ratio / RATE_HZ
         begun = self._phase[oscillator]
         self._phase[oscillator] = (begun + step * count) % (2.0 * np.pi)
-        return peak * np.sin(begun + step * np.arange(count))
+        wave: NDArray[np.float64] = peak * np.sin(begun + step * np.arange(count))
+        return wave
 
     def _digits(self, item: Digits) -> Samples:
         on, off = samples_of(item.on_ms), samples_of(item.off_ms)
