@@ -32,7 +32,7 @@ from collector.reception.call_types import (
 from collector.reception.formats import Block, Format, Found
 from collector.reception.gathering import Gathering
 from collector.reception.judging import Verdict, judge
-from collector.reception.profile import Handshake, Profile
+from collector.reception.profile import SINGLE_2300, Handshake, Profile
 from collector.reception.sounding import lasts_s
 from collector.reception.transcript import Transcript
 from protocols.instants import Instant, later
@@ -74,7 +74,7 @@ class _Phase(Enum):
 class _Pending:
     token: int
     found: Found
-    digits: int
+    block: Block
     ended: Instant
 
 
@@ -107,7 +107,7 @@ class Call:
         self._invited = 0
         self._again = False
         self._behind_ms = 0
-        self._gathering = Gathering(profile, formats)
+        self._gathering = Gathering(profile, self._could_be_kissed)
         self._transcript = Transcript()
         self._pending: _Pending | None = None
         self._token = 0
@@ -215,7 +215,7 @@ class Call:
         """The next handshake; after a block that failed, once more the one it answered."""
         if self._again and self._invited:
             self._again = False
-            handshake = self._order[(self._invited - 1) % len(self._order)]
+            handshake = self._sounded()
         elif self._invited >= self._profile.rounds * len(self._order):
             return self._end("no handshake was answered", hang_up=True, now=now)
         else:
@@ -267,24 +267,31 @@ class Call:
         block, ended, overflow = self._gathering.take()
         self._transcript.block(block)
         self._blocks += 1
-        longest, self._longest = self._longest, max(self._longest, len(block.heard))
         if overflow:
             verdict = Verdict(None, "more digits than any format has")
         else:
-            verdict = judge(
-                block,
-                self._formats,
-                pins=self._pins,
-                preferred=self._preferred,
-                first=self._first,
-                longest=longest,
-                twice=self._profile.short_twice,
-            )
+            verdict = self._judge(block)
+        self._longest = max(self._longest, len(block.digits))
         if verdict.found is None or verdict.reason:
             self._first = verdict if verdict.found is not None else self._first
             return self._refuse(block, verdict, now)
         self._first = None
-        return self._store(verdict.found, len(block.digits), ended, now)
+        return self._store(block, verdict.found, ended, now)
+
+    def _judge(self, block: Block) -> Verdict:
+        return judge(
+            block,
+            self._formats,
+            pins=self._pins,
+            preferred=self._preferred,
+            first=self._first,
+            longest=self._longest,
+            twice=self._profile.short_twice,
+        )
+
+    def _could_be_kissed(self, block: Block) -> bool:
+        verdict = self._judge(block)
+        return verdict.found is not None and not verdict.reason
 
     def _refuse(self, block: Block, verdict: Verdict, now: Instant) -> list[Effect]:
         self._refused_run += 1
@@ -307,9 +314,9 @@ class Call:
 
     # -- store, then kiss off ------------------------------------------------------------------
 
-    def _store(self, found: Found, digits: int, ended: Instant, now: Instant) -> list[Effect]:
+    def _store(self, block: Block, found: Found, ended: Instant, now: Instant) -> list[Effect]:
         self._token += 1
-        self._pending = _Pending(self._token, found, digits, ended)
+        self._pending = _Pending(self._token, found, block, ended)
         reports = tuple(
             Reported(
                 self._index + place, found.account, found.format, found.raw, each.event, each.mark
@@ -334,9 +341,19 @@ class Call:
             self._enter(_Phase.REPEAT, now, self._profile.repeat_wait_s)
             return effects
         self._found = pending.found
-        answer = pending.found.answer
-        kiss = self._profile.kiss_off if answer is None else answer
-        return effects + self._sound(kiss, _Phase.KISSING, now, 0)
+        return effects + self._sound(self._answer(pending), _Phase.KISSING, now, 0)
+
+    def _answer(self, pending: _Pending) -> tuple[Playable, ...]:
+        if pending.found.answer is not None:
+            return pending.found.answer
+        single = self._invited and self._sounded().name == SINGLE_2300.name
+        if pending.block.pulses and single:
+            return self._profile.kiss_off_2300
+        return self._profile.kiss_off
+
+    def _sounded(self) -> Handshake:
+        """The handshake sounded last."""
+        return self._order[(self._invited - 1) % len(self._order)]
 
     def _why_silent(self, pending: _Pending, now: Instant) -> str:
         if self._gathering.busy:
@@ -371,8 +388,7 @@ class Call:
     def _learn(self, pending: _Pending) -> list[Effect]:
         if not self._caller or not self._invited:
             return []
-        handshake = self._order[(self._invited - 1) % len(self._order)].name
-        learned = Preferred(handshake, pending.found.format, pending.digits)
+        learned = Preferred(self._sounded().name, pending.found.format, len(pending.block.digits))
         if learned == self._preferred:
             return []
         self._preferred = learned

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from itertools import pairwise
 from statistics import median
 from typing import Final
 
-from collector.reception.formats import Block, Format, Found
+from collector.reception.formats import Block
 from collector.reception.profile import Profile
 from protocols.instants import Instant, later
 from protocols.tones.elements import DigitHeard, FskHeard, PulseDigitHeard
@@ -21,11 +21,14 @@ Sign = DigitHeard | PulseDigitHeard | FskHeard
 
 
 class Gathering:
-    """The block in progress, of one kind of sign. Bounded: what is too much is only counted."""
+    """The block in progress, of one kind of sign. Bounded: what is too much is only counted.
 
-    def __init__(self, profile: Profile, formats: Sequence[Format]) -> None:
+    `whole(block)`: it could be kissed off as it is, so that little silence ends it.
+    """
+
+    def __init__(self, profile: Profile, whole: Callable[[Block], bool]) -> None:
         self._profile = profile
-        self._formats = formats
+        self._whole = whole
         self._heard: list[Sign] = []
         self._fsk_bytes = 0
         self._overflow = False
@@ -43,8 +46,11 @@ class Gathering:
         return self._until
 
     def takes(self, sign: Sign) -> bool:
-        """False: it is of another kind than the block in progress, which is over."""
-        return not self._heard or type(self._heard[-1]) is type(sign)
+        """False: it belongs to another block than the one in progress, which is over."""
+        last = self._heard[-1] if self._heard else None
+        if isinstance(last, PulseDigitHeard) and isinstance(sign, PulseDigitHeard):
+            return sign.start_ms - last.end_ms <= self._profile.pulse_round_s * 1000
+        return last is None or type(last) is type(sign)
 
     def add(self, sign: Sign, now: Instant) -> None:
         """One more of the block."""
@@ -70,7 +76,7 @@ class Gathering:
 
     def _patience_s(self, sign: Sign) -> float:
         profile = self._profile
-        whole = not self._overflow and self._whole()
+        whole = not self._overflow and self._whole(Block(tuple(self._heard)))
         match sign:
             case DigitHeard():
                 if not whole:
@@ -80,17 +86,6 @@ class Gathering:
                 return profile.pulse_end_s if whole else profile.pulse_gap_s
             case FskHeard():
                 return profile.block_end_s if whole else profile.fsk_gap_s
-
-    def _whole(self) -> bool:
-        """Some format with a check of its own reads a message in what there is."""
-        block = Block(tuple(self._heard))
-        for each in self._formats:
-            got = each.read(block)
-            if isinstance(got, Sequence) and any(
-                isinstance(one, Found) and not one.weak for one in got
-            ):
-                return True
-        return False
 
     def _next_s(self) -> float:
         """Within this time a next digit of the same block would have been told."""

@@ -75,7 +75,7 @@ def _once(
     shorter = bool(block.digits) and usual > len(block.digits)
     if known or not (found.weak or shorter):
         return ""
-    if found.weak and longest > len(block.heard) + 1:
+    if found.weak and block.digits and longest > len(block.digits) + 1:
         return "short block after a longer one in the same call"
     before = None if first is None else first.found
     if before is not None and (before.format, before.raw) == (found.format, found.raw):

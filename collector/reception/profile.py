@@ -44,13 +44,18 @@ class Profile:
     """A block that is whole by its own check ends with this much silence, or one and a half
     digit periods where that is longer: 16 digits may be the beginning of 22."""
     pulse_gap_s: float = 3.0
-    """A pulse block (two rounds) ends when no digit came to its end for this long."""
+    """A round of pulses ends when no digit came to its end for this long..."""
+    pulse_round_s: float = 1.0
+    """...or when the next digit begins so long after the last [U]."""
     pulse_end_s: float = 0.3
-    """So much after a pulse block is whole (two equal rounds), for the panel to listen."""
+    """From the end of an equal second round to the kiss-off, for the panel to listen."""
     pulse_digit_s: float = 1.8
     """Longest pulse digit, 15 bursts at 10 a second, and its pause."""
     fsk_gap_s: float = 0.6
     kiss_off: tuple[Playable, ...] = (Tone(1400, 850),)
+    """After every format that has no answer of its own."""
+    kiss_off_2300: tuple[Playable, ...] = (Tone(2300, 850),)
+    """After pulses that answered a 2300 Hz handshake (protocols.md 4.3)."""
     kiss_off_latest_s: float = 1.0
     """Later than this after the last digit none is given: the panel repeats at 1.25 s."""
     repeat_wait_s: float = 4.0

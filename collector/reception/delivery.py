@@ -1,0 +1,166 @@
+"""From the spool to the collector: a window of entries in flight, sent again until acknowledged.
+
+Go back to the oldest unacknowledged when no acknowledgement moved for `resend_s`: entries must
+arrive in order, and a loss is rare on a LAN. An empty Reception is the heartbeat, and the first
+thing said after each connect: its acknowledgement shows what the collector holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocols.instants import Instant, later
+from protocols.mqtt.reception import MAX_ENTRIES, ReceptionAck
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Times and sizes."""
+
+    window: int = 512
+    batch: int = MAX_ENTRIES
+    resend_s: float = 5.0
+    resend_most_s: float = 60.0
+    heartbeat_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """The broker takes what is published."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    """It does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The spool's newest entry."""
+
+    newest: int
+
+
+Input = LinkUp | LinkDown | Committed | ReceptionAck
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Publish up to `most` entries after number `after`."""
+
+    after: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Publish an empty Reception."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The collector holds all up to this: tell the spool."""
+
+    upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """The collector holds more of this epoch than the spool has: an old copy of the spool is in
+    use. Its numbers must not be used again: open a new epoch, then make a new Delivery.
+    """
+
+    upto: int
+
+
+Effect = Send | Beat | Acknowledged | Ahead
+
+
+class Delivery:
+    """One epoch's way to the collector."""
+
+    def __init__(self, epoch: int, newest: int, acked: int, policy: Policy | None = None) -> None:
+        self._policy = policy or Policy()
+        self._epoch = epoch
+        self._newest = newest
+        self._acked = acked
+        self._sent = acked
+        self._up = False
+        self._beat_at = Instant(0)
+        self._resend_at: Instant | None = None
+        self._resend_s = self._policy.resend_s
+
+    @property
+    def waiting(self) -> int:
+        """Entries not yet acknowledged."""
+        return self._newest - self._acked
+
+    def receive(self, given: Input, now: Instant) -> list[Effect]:
+        """Something came or changed."""
+        match given:
+            case LinkUp():
+                self._up = True
+                self._sent = self._acked
+                self._resend_s = self._policy.resend_s
+                return [self._beat(now), *self._fill(now)]
+            case LinkDown():
+                self._up = False
+                self._resend_at = None
+                return []
+            case Committed(newest):
+                self._newest = max(self._newest, newest)
+                return self._fill(now)
+            case ReceptionAck():
+                return self._acknowledged(given, now)
+
+    def tick(self, now: Instant) -> list[Effect]:
+        """Time passed."""
+        if not self._up:
+            return []
+        effects: list[Effect] = []
+        if self._resend_at is not None and now >= self._resend_at:
+            self._sent = self._acked
+            self._resend_s = min(2 * self._resend_s, self._policy.resend_most_s)
+            self._resend_at = None
+            effects += self._fill(now)
+        if now >= self._beat_at:
+            effects.append(self._beat(now))
+        return effects
+
+    def deadline(self) -> Instant | None:
+        """When `tick` has something to do."""
+        if not self._up:
+            return None
+        return self._beat_at if self._resend_at is None else min(self._beat_at, self._resend_at)
+
+    def _beat(self, now: Instant) -> Beat:
+        self._beat_at = later(now, self._policy.heartbeat_s)
+        return Beat()
+
+    def _fill(self, now: Instant) -> list[Effect]:
+        if not self._up:
+            return []
+        effects: list[Effect] = []
+        last = min(self._newest, self._acked + self._policy.window)
+        while self._sent < last:
+            most = min(self._policy.batch, last - self._sent)
+            effects.append(Send(self._sent, most))
+            self._sent += most
+        if effects:
+            self._beat_at = later(now, self._policy.heartbeat_s)
+        if self._sent > self._acked and self._resend_at is None:
+            self._resend_at = later(now, self._resend_s)
+        return effects
+
+    def _acknowledged(self, ack: ReceptionAck, now: Instant) -> list[Effect]:
+        if ack.epoch != self._epoch or ack.upto <= self._acked:
+            return []
+        if ack.upto > self._newest:
+            self._up = False
+            return [Ahead(ack.upto)]
+        self._acked = ack.upto
+        self._sent = max(self._sent, ack.upto)
+        self._resend_s = self._policy.resend_s
+        waits = self._sent > self._acked
+        self._resend_at = later(now, self._resend_s) if waits else None
+        return [Acknowledged(ack.upto), *self._fill(now)]
