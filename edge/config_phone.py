@@ -1,4 +1,4 @@
-"""`[phone]` of the panel file: the second way in, that shares nothing with the first (R84, R102)."""
+"""`[phone]` of the panel file: the second way in, which shares nothing with the first (R84)."""
 
 from __future__ import annotations
 
@@ -90,10 +90,16 @@ class PhoneConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     gap_ms: Annotated[int, Meta(ge=40, le=200)] = 50
     test_s: Annotated[float, Meta(ge=60, le=7 * 86_400)] = 86_400
     """A test call (602) so often, whatever MQTT says (users.md M2)."""
+    redial_s: Annotated[float, Meta(ge=1, le=60)] = 5
+    """After the first failed call; doubles with each."""
     redial_max_s: Annotated[float, Meta(ge=30, le=900)] = 900
     """Retries slow down to this, and never stop (users.md L4)."""
-    calls_per_hour: Annotated[int, Meta(ge=6, le=120)] = 30
-    """No redial storm: not more attempts in any hour."""
+    failed_calls_per_hour: Annotated[int, Meta(ge=12, le=120)] = 32
+    """No redial storm: not more calls in any hour that deliver nothing, a quarter of it in any 15
+    minutes; two of these are kept for hold-ups."""
+    line_check_s: Annotated[float, Meta(ge=60, le=86_400)] | None = None
+    """Listen for the dial tone so often, for lines that do not tell their voltage. None: every
+    120 s on a modem (users.md M2), never on a socket, which tells by itself."""
     listen_in_s: Annotated[float, Meta(ge=0, le=600)] = 0
     """0: no listen-in. Else code 606 ends a call with an alarm and the line stays up for voice so
     long at most."""
