@@ -72,6 +72,11 @@ class FarEnd(Protocol):
         """Where it stands."""
         ...
 
+    @property
+    def ready(self) -> bool:
+        """Whether it has its next 20 ms; without them it says silence."""
+        ...
+
     def step(self, frame: Pcm) -> Pcm:
         """20 ms: what the caller said -> what it says."""
         ...
@@ -87,6 +92,8 @@ Connect = Callable[[Route, str], FarEnd]
 
 class SoundEnd:
     """Says one thing, hears nothing."""
+
+    ready: Final = True
 
     def __init__(self, sound: Sound) -> None:
         self.stage = Stage.TALKING
