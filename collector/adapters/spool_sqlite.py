@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 
 from collector import CollectorError
-from protocols.instants import UtcTime
+from protocols.instants import US_PER_S, UtcTime
 from protocols.mqtt.reception import LineState, Report, Taken, Unrecognised
 
 What = Report | Unrecognised | LineState
@@ -108,6 +108,16 @@ class Spool:
         """This file's epoch."""
         return self._epoch
 
+    @property
+    def newest(self) -> int:
+        """Number of the newest entry; 0: none yet in this epoch."""
+        return self._newest
+
+    @property
+    def acked(self) -> int:
+        """The collector holds all up to this number."""
+        return self._acked
+
     def state(self) -> SpoolState:
         """Numbers for status; waits for no commit."""
         with self._read:
@@ -170,6 +180,28 @@ class Spool:
             self._acked = upto
             return True
 
+    def renew(self, now: UtcTime) -> None:
+        """Open a new epoch in this file: the collector has more of the old one than is here (an old
+        copy of the file). What waits is numbered anew from 1. Raises SpoolError.
+        """
+        with self._write, self._read:
+            epoch = max(self._epoch + 1, _drawn(now))
+            try:
+                with _transaction(self._writer):
+                    waits = self._writer.execute(
+                        "select body from entry where seq > ? order by seq", (self._acked,)
+                    ).fetchall()
+                    self._writer.execute("delete from entry")
+                    self._writer.executemany(
+                        "insert into entry(seq, body) values (?, ?)", _numbered(waits)
+                    )
+                    self._writer.execute(
+                        "update meta set epoch = ?, acked = 0, created = ?", (epoch, now)
+                    )
+            except (sqlite3.Error, msgspec.DecodeError) as error:
+                raise SpoolError(f"the spool cannot open a new epoch: {error}") from error
+            self._epoch, self._acked, self._newest = epoch, 0, len(waits)
+
     def close(self) -> None:
         """Close the files."""
         with self._write, self._read:
@@ -196,7 +228,7 @@ class Spool:
     def _create(self, now: UtcTime, known: int) -> sqlite3.Connection:
         """A file is made under another name, so that there is never half a spool."""
         scratch = self._folder / f".{FILE}.{secrets.token_hex(6)}"
-        epoch = max(known + 1, (now // 1_000_000) << 20 | secrets.randbits(20))
+        epoch = max(known + 1, _drawn(now))
         made = sqlite3.connect(scratch, isolation_level=None)
         try:
             made.executescript(_SCHEMA)
@@ -213,7 +245,7 @@ class Spool:
         return _connect(self._path)
 
     def _start_anew(self, now: UtcTime, why: str) -> sqlite3.Connection:
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now / 1_000_000))
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now / US_PER_S))
         aside = self._folder / f"{FILE}.damaged-{stamp}-{secrets.token_hex(3)}"
         for suffix in ("-wal", "-shm"):
             side = self._path.with_name(FILE + suffix)
@@ -226,10 +258,7 @@ class Spool:
         with _transaction(connection):
             connection.executemany(
                 "insert into entry(seq, body) values (?, ?)",
-                [
-                    (seq, msgspec.json.encode(msgspec.structs.replace(each, seq=seq)))
-                    for seq, each in enumerate(saved, 1)
-                ],
+                _numbered([(msgspec.json.encode(each),) for each in saved]),
             )
         self.set_aside = SetAside(aside, why, len(saved))
         return connection
@@ -374,6 +403,19 @@ def _salvage(path: Path, receiver: str) -> tuple[int, list[Taken]]:
     except (sqlite3.Error, TypeError, ValueError):
         pass  # what read up to here is saved
     return int(epoch), saved
+
+
+def _drawn(now: UtcTime) -> int:
+    """A new epoch: seconds, so that they ascend, and chance, so that two never meet."""
+    return (now // US_PER_S) << 20 | secrets.randbits(20)
+
+
+def _numbered(bodies: Sequence[tuple[bytes]]) -> list[tuple[int, bytes]]:
+    entries = [msgspec.json.decode(body, type=Taken) for (body,) in bodies]
+    return [
+        (seq, msgspec.json.encode(msgspec.structs.replace(each, seq=seq)))
+        for seq, each in enumerate(entries, 1)
+    ]
 
 
 @contextlib.contextmanager

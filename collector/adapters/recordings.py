@@ -1,0 +1,77 @@
+"""Audio of calls that nothing could be made of: WAV files, bounded in number and size (D10)."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collector import CollectorError
+from protocols.tones.elements import RATE_HZ
+
+FOLDER: Final = "recordings"
+KEEP_FILES: Final = 500
+KEEP_BYTES: Final = 500 * 1024 * 1024
+
+
+class RecordingError(CollectorError):
+    """A recording cannot be read or kept."""
+
+
+class Recordings:
+    """The folder `recordings` under `folder`; the oldest give way to the newest."""
+
+    def __init__(
+        self, folder: Path, *, keep_files: int = KEEP_FILES, keep_bytes: int = KEEP_BYTES
+    ) -> None:
+        self._folder = folder / FOLDER
+        self._keep_files = keep_files
+        self._keep_bytes = keep_bytes
+
+    def keep(self, call: str, frames: Sequence[bytes]) -> str:
+        """Write `<call>.wav`; its name. Raises RecordingError when the disk refuses."""
+        path = self._folder / f"{call}.wav"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            scratch = path.with_suffix(".part")
+            with wave.open(str(scratch), "wb") as file:
+                file.setnchannels(1)
+                file.setsampwidth(2)
+                file.setframerate(RATE_HZ)
+                file.writeframes(b"".join(frames))
+            scratch.replace(path)
+            self._drop_old(path)
+        except (OSError, wave.Error) as error:
+            raise RecordingError(f"the recording {path} could not be kept: {error}") from error
+        return path.name
+
+    def _drop_old(self, newest: Path) -> None:
+        files = sorted(
+            ((each.stat().st_mtime_ns, each) for each in self._folder.glob("*.wav")), reverse=True
+        )
+        total = 0
+        for place, (_, each) in enumerate(files):
+            total += each.stat().st_size
+            too_much = place >= self._keep_files or total > self._keep_bytes
+            if too_much and each != newest:
+                each.unlink(missing_ok=True)
+
+
+def read_recording(path: Path) -> NDArray[np.int16]:
+    """Samples of an 8 kHz, 16 bit, mono WAV file. Raises RecordingError: what it is."""
+    try:
+        with wave.open(str(path), "rb") as file:
+            shape = (file.getframerate(), file.getsampwidth(), file.getnchannels())
+            data = file.readframes(file.getnframes())
+    except (OSError, wave.Error, EOFError) as error:
+        raise RecordingError(f"{path} cannot be read as a WAV file: {error}") from error
+    if shape != (RATE_HZ, 2, 1):
+        rate, width, channels = shape
+        raise RecordingError(
+            f"{path}: {rate} Hz, {8 * width} bit, {channels} channel(s); wanted 8000 Hz, 16 bit, 1"
+        )
+    return np.frombuffer(data, "<i2").astype(np.int16)
