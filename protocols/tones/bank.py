@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 from protocols.tones.digits import FREQUENCIES_HZ, DigitMachine
 from protocols.tones.elements import Heard
+from protocols.tones.fsk import FskMachine
 from protocols.tones.listening import CENTRE, Listen
 from protocols.tones.progress import BAND_HZ, ProgressMachine, Sounding
+from protocols.tones.pulses import FREQUENCIES_HZ as PULSE_HZ
+from protocols.tones.pulses import PulseMachine
 from protocols.tones.spectrum import ENERGY_WEIGHTS, HOP, HOP_MS, WINDOW, Floats, columns
 from protocols.tones.steady import ToneMachine
 from protocols.tones.synthesis import FULL_SCALE_DBM0
@@ -43,6 +46,15 @@ class ToneBank:
         wanted = list(FREQUENCIES_HZ)
         if self._tones is not None:
             wanted += self._tones.frequencies_hz
+        self._pulses = PulseMachine(lines) if listen.pulses else None
+        self._pulse_part = slice(len(wanted), len(wanted) + len(PULSE_HZ))
+        if self._pulses is not None:
+            wanted += PULSE_HZ
+        self._fsk = FskMachine(lines, listen.fsk) if listen.fsk else None
+        self._fsk_part = slice(len(wanted), len(wanted))
+        if self._fsk is not None:
+            wanted += self._fsk.frequencies_hz
+            self._fsk_part = slice(self._fsk_part.start, len(wanted))
         self._band = slice(len(wanted), len(wanted) + len(BAND_HZ))
         self._progress: list[ProgressMachine] = []
         if listen.progress:
@@ -58,6 +70,10 @@ class ToneBank:
             self._digits.reset(line)
         if self._tones is not None:
             self._tones.reset(line)
+        if self._pulses is not None:
+            self._pulses.reset(line)
+        if self._fsk is not None:
+            self._fsk.reset(line)
         if self._progress:
             self._progress[line].reset()
 
@@ -97,13 +113,14 @@ class ToneBank:
                 self._clock[which] += HOP_MS
                 clock = self._clock[which]
             window = wide[:, begin : begin + WINDOW]
-            energy: Floats = squares[:, begin : begin + WINDOW] @ ENERGY_WEIGHTS
-            heard += self._window(self._matrix @ window.T, energy, which, clock)
+            energy = np.asarray(squares[:, begin : begin + WINDOW] @ ENERGY_WEIGHTS, np.float32)
+            heard += self._window(self._matrix @ window.T, window, energy, which, clock)
         return heard
 
     def _window(
         self,
         fit: Floats,
+        window: Floats,
         energy: Floats,
         which: NDArray[np.intp] | None,
         clock: NDArray[np.int64],
@@ -121,6 +138,11 @@ class ToneBank:
             rows = power[:4].max(axis=0)
             told, known = self._tones.step(power[part], lean[part], energy, rows, which, clock)
             heard += told
+        if self._pulses is not None:
+            part = self._pulse_part
+            heard += self._pulses.step(power[part], lean[part], energy, window, which, clock)
+        if self._fsk is not None:
+            heard += self._fsk.step(power[self._fsk_part], energy, window, which, clock)
         if self._progress:
             heard += self._cadence(power, energy, known, which, clock)
         return heard

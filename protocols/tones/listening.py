@@ -13,7 +13,8 @@ class Listen:
     """`tones_hz` are single tones (ToneHeard); `fsk` are (kind, baud) to demodulate.
 
     `digits` gives DigitHeard, `pulses` PulseDigitHeard (1800 and 1900 Hz), `progress`
-    ProgressHeard. `dial_tone_ms` of unbroken exchange tone before dialling are a dial tone (see `dialled`).
+    ProgressHeard. `dial_tone_ms` of unbroken exchange tone before dialling are a dial tone (see
+    `dialled`).
     """
 
     digits: bool = False
