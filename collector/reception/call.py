@@ -7,7 +7,7 @@ judged late. Effects are in the order they are to be carried out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 
@@ -29,7 +29,7 @@ from collector.reception.call_types import (
     StoreFailed,
     Unrecognised,
 )
-from collector.reception.formats import Block, Format, Found
+from collector.reception.formats import MOST_BEFORE, Block, Format, Found
 from collector.reception.gathering import Gathering
 from collector.reception.judging import Verdict, judge
 from collector.reception.profile import SINGLE_2300, Handshake, Profile
@@ -38,6 +38,7 @@ from collector.reception.transcript import Transcript
 from protocols.instants import Instant, later
 from protocols.tones.elements import (
     DigitHeard,
+    Fsk,
     FskHeard,
     Playable,
     Progress,
@@ -118,6 +119,8 @@ class Call:
         self._first: Verdict | None = None
         self._found: Found | None = None
         self._longest = 0
+        self._carrier = False
+        self._before: tuple[Block, ...] = ()
         self._last_reason = ""
 
     @property
@@ -222,6 +225,7 @@ class Call:
             handshake = self._order[self._invited % len(self._order)]
             self._invited += 1
         self._transcript.sounded(handshake.name)
+        self._carrier = self._carrier or any(isinstance(each, Fsk) for each in handshake.sound)
         return self._sound(handshake.sound, _Phase.INVITING, now, handshake.wait_s)
 
     def _sound(
@@ -236,7 +240,7 @@ class Call:
 
     def _signal(self, given: DigitHeard | PulseDigitHeard | FskHeard, now: Instant) -> list[Effect]:
         effects: list[Effect] = []
-        if self._phase is _Phase.VOICE:
+        if self._phase is _Phase.VOICE or self._is_noise(given):
             return effects
         if not self._gathering.takes(given):
             effects += self._block_ended(now)
@@ -248,6 +252,12 @@ class Call:
             self._quiet_at = None
             effects.append(Play(()))
         return effects
+
+    def _is_noise(self, given: DigitHeard | PulseDigitHeard | FskHeard) -> bool:
+        """Bytes that no carrier invited, or pulses and bytes in the midst of DTMF."""
+        if isinstance(given, DigitHeard):
+            return False
+        return self._gathering.of_digits or (isinstance(given, FskHeard) and not self._carrier)
 
     def _tone(self, given: ToneHeard, now: Instant) -> None:
         self._transcript.tone(given)
@@ -276,11 +286,13 @@ class Call:
             self._first = verdict if verdict.found is not None else self._first
             return self._refuse(block, verdict, now)
         self._first = None
+        if not verdict.found.events:
+            return self._acknowledge(_Pending(0, verdict.found, block, ended), now)
         return self._store(block, verdict.found, ended, now)
 
     def _judge(self, block: Block) -> Verdict:
         return judge(
-            block,
+            replace(block, before=self._before) if block.fsk else block,
             self._formats,
             pins=self._pins,
             preferred=self._preferred,
@@ -334,14 +346,17 @@ class Call:
             return []  # the panel has begun anew meanwhile: that block will be kissed off
         self._pending = None
         self._refused_run = 0
-        effects: list[Effect] = self._learn(pending)
+        return self._learn(pending) + self._acknowledge(pending, now)
+
+    def _acknowledge(self, pending: _Pending, now: Instant) -> list[Effect]:
         why_not = self._why_silent(pending, now)
         if why_not:
-            effects.append(Refused(why_not, pending.found.raw, pending.found.format))
             self._enter(_Phase.REPEAT, now, self._profile.repeat_wait_s)
-            return effects
+            return [Refused(why_not, pending.found.raw, pending.found.format)]
         self._found = pending.found
-        return effects + self._sound(self._answer(pending), _Phase.KISSING, now, 0)
+        if pending.block.fsk:
+            self._before = (*self._before, pending.block)[-MOST_BEFORE:]
+        return self._sound(self._answer(pending), _Phase.KISSING, now, 0)
 
     def _answer(self, pending: _Pending) -> tuple[Playable, ...]:
         if pending.found.answer is not None:

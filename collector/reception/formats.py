@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from protocols.panel_event import PanelEvent
 from protocols.tones.elements import DigitHeard, FskHeard, Heard, Playable, PulseDigitHeard
 
+MOST_BEFORE: Final = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What was heard between two silences; all of one kind."""
+    """What was heard between two silences; all of one kind. `before`: blocks of the same kind that
+    were answered earlier in this call (an account that was named once, say), at most MOST_BEFORE.
+    """
 
     heard: tuple[Heard, ...]
+    before: tuple[Block, ...] = ()
 
     @property
     def digits(self) -> tuple[DigitHeard, ...]:
@@ -60,7 +65,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A message read in a block. `account` as on the wire; one message may carry several events.
+    """A message read in a block. `account` as on the wire; one message may carry several events,
+    or none: then it is only answered.
 
     `weak`: too short, or without a check of its own, so that it must come twice alike.
     `answer`: what acknowledges it in place of the profile's kiss-off; `voice`: listen-in follows.

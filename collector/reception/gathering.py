@@ -14,7 +14,7 @@ from protocols.tones.elements import DigitHeard, FskHeard, PulseDigitHeard
 
 MOST_HEARD: Final = 64
 MOST_FSK_BYTES: Final = 4096
-PERIODS: Final = 1.5
+PERIODS: Final = 1.25
 STEP_S: Final = 0.02
 
 Sign = DigitHeard | PulseDigitHeard | FskHeard
@@ -39,6 +39,11 @@ class Gathering:
     def busy(self) -> bool:
         """A block is in progress."""
         return self._until is not None
+
+    @property
+    def of_digits(self) -> bool:
+        """A block of DTMF digits is in progress."""
+        return bool(self._heard) and isinstance(self._heard[-1], DigitHeard)
 
     @property
     def deadline(self) -> Instant | None:
