@@ -2,31 +2,182 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
 from collections.abc import Callable
+from functools import partial
+from typing import Final, Protocol
 
-from protocols.automation.effects import Content
+from protocols.automation.dialect import Dialect
+from protocols.automation.effects import Arrived, Back, Content, Effect, Lost, Malformed, Send
+from protocols.automation.machine import Automation, Policy
+from protocols.instants import Instant
 
 OnTaken = Callable[[str, tuple[Content, ...], int, bool], None]
 """(port's name, what the frame tells, token, repeat): store it, then call `port.stored(token)`."""
 OnState = Callable[[str, bool, str], None]
 """(port's name, up, cause): the receiver is heard, or lost."""
+OnMalformed = Callable[[str, Malformed], None]
+
+READ_S: Final = 0.25
+"""How long one read waits at most, and with it how late a deadline may be seen."""
+RETRY_S: Final = 1.0
+RETRY_MAX_S: Final = 15.0
+_log = logging.getLogger(__name__)
+
+
+class Transport(Protocol):
+    """Bytes to and from a receiver. All methods raise OSError when it is gone; `write` may be
+    called from another thread than the rest.
+    """
+
+    def open(self, timeout_s: float) -> bool:
+        """Open, or wait for the other side to; False: not within `timeout_s`, ask again."""
+        ...
+
+    def read(self, timeout_s: float) -> bytes:
+        """What has come; empty when nothing came in time."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send all of it."""
+        ...
+
+    def close(self) -> None:
+        """Close; never raises."""
+        ...
 
 
 class AutomationPort:
     """`transport`: automation_serial.SerialTransport, automation_tcp.TcpClient or TcpServer.
 
-    `on_taken` and `on_state` are called in the port's thread and must not block for long;
-    `stored` may be called from any thread, also inside `on_taken`.
+    `on_taken`, `on_state` and `on_malformed` are called in the port's thread and must not block for
+    long; `stored` and `refused` may be called from any thread, also inside `on_taken`.
     """
+
+    def __init__(
+        self,
+        name: str,
+        dialect: Dialect,
+        transport: Transport,
+        on_taken: OnTaken,
+        on_state: OnState,
+        *,
+        on_malformed: OnMalformed | None = None,
+        policy: Policy | None = None,
+    ) -> None:
+        self.name = name
+        self._machine = Automation(dialect, policy)
+        self._transport = transport
+        self._on_taken = on_taken
+        self._on_state = on_state
+        self._on_malformed = on_malformed
+        self._lock = threading.RLock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"automation-{name}", daemon=True)
+        self._state = "waiting"
+
+    @property
+    def state(self) -> str:
+        """For a status line: `waiting` (never heard), `up`, or `down: <cause>`."""
+        return self._state
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """(repeats, malformed) so far."""
+        return self._machine.repeats, self._machine.malformed
 
     def start(self) -> None:
         """Open the transport and keep it open, for ever retrying, until `stop`."""
-        raise NotImplementedError
+        self._thread.start()
 
     def stored(self, token: int) -> None:
         """The frame `token` is durable: acknowledge it."""
-        raise NotImplementedError
+        with self._lock:
+            effects = self._machine.stored(token, _now())
+            self._carry_out(effects)
+
+    def refused(self, token: int) -> None:
+        """The frame `token` cannot be stored: the receiver keeps it and repeats it."""
+        with self._lock:
+            self._machine.refused(token)
 
     def stop(self) -> None:
         """Close and join."""
-        raise NotImplementedError
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        wait_s = RETRY_S
+        while not self._stop.is_set():
+            try:
+                if not self._transport.open(READ_S):
+                    self._step(self._machine.tick)
+                    continue
+                wait_s = RETRY_S
+                self._step(self._machine.connected)
+                self._talk()
+            except OSError as error:
+                cause = error.strerror or str(error) or type(error).__name__
+                self._step(partial(self._machine.disconnected, cause))
+                wait_s = self._pause(wait_s, error)
+            finally:
+                self._transport.close()
+
+    def _talk(self) -> None:
+        while not self._stop.is_set():
+            data = self._transport.read(READ_S)
+            if data:
+                self._step(partial(self._machine.receive, data))
+            self._step(self._machine.tick)
+
+    def _pause(self, wait_s: float, error: OSError) -> float:
+        """One that hung up may come again at once; what cannot be opened is tried ever slower."""
+        if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
+            return RETRY_S
+        until = time.monotonic() + wait_s
+        while not self._stop.is_set() and time.monotonic() < until:
+            self._stop.wait(min(READ_S, wait_s))
+            self._step(self._machine.tick)
+        return min(wait_s * 2, RETRY_MAX_S)
+
+    def _step(self, step: Callable[[Instant], list[Effect]]) -> None:
+        with self._lock:
+            effects = step(_now())
+            self._carry_out([one for one in effects if isinstance(one, Send)])
+        for effect in effects:
+            self._tell(effect)
+
+    def _carry_out(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Send):
+                try:
+                    self._transport.write(effect.data)
+                except OSError as error:  # the reading side sees it too and opens anew
+                    _log.warning("%s: answer not sent: %s", self.name, error)
+
+    def _tell(self, effect: Effect) -> None:
+        match effect:
+            case Arrived(token, what, repeat):
+                try:
+                    self._on_taken(self.name, what, token, repeat)
+                except Exception:  # noqa: BLE001 - the host's fault must not end reception
+                    _log.exception("%s: frame %d not taken", self.name, token)
+                    self.refused(token)
+            case Lost(cause):
+                self._state = f"down: {cause}"
+                self._on_state(self.name, False, cause)
+            case Back():
+                self._state = "up"
+                self._on_state(self.name, True, "")
+            case Malformed():
+                if self._on_malformed is not None:
+                    self._on_malformed(self.name, effect)
+            case Send():
+                pass
+
+
+def _now() -> Instant:
+    return Instant(time.monotonic_ns())

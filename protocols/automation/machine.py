@@ -2,47 +2,232 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Final
 
-from protocols.automation.effects import Effect
-from protocols.instants import Instant
+from protocols.automation.dialect import Bad, Beat, Dialect, Line
+from protocols.automation.effects import Arrived, Back, Effect, Lost, Malformed, Send
+from protocols.automation.framing import MAX_SHOWN, Noise, Splitter
+from protocols.instants import Instant, later
+
+MAX_OPEN: Final = 64
+"""Frames remembered as not acknowledged, and as acknowledged lately."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """Waiting times of a link, protocols.md 3.1.
 
-    `lost_s`: silence after which the receiver is lost (its heartbeat comes every 30 s).
-    `ack_s`: how long it waits for an ACK before it repeats; an ACK later than that is not sent,
-    for the receiver may already be sending something else. `repeat_s`: the same bytes within this
-    time of their ACK are taken for a repeat. `frame_s`: a frame not whole by then is dropped.
-    `naks`: that many NAKs in a row, then silence (a Bosch skips a message at the third).
+    `lost_s`: silence after which the receiver is lost (its heartbeat comes every 30 s); `gone_s`:
+    the same with its connection closed (set it to `lost_s` for senders that connect anew for each
+    message). `ack_s`: how long it waits for an ACK before it repeats; a later ACK is not sent, for
+    the receiver may be sending something else by then. `repeat_s`: the same bytes within this time
+    are a repeat where we never acknowledged, and may be one where we did; with sequence numbers
+    they certainly are within `sequence_s`. `frame_s`: a frame not whole by then is dropped.
+    `naks`: that many in a row, then silence (a Bosch skips a message at the third).
     """
 
     lost_s: float = 95.0
+    gone_s: float = 10.0
     ack_s: float = 4.0
     repeat_s: float = 20.0
+    sequence_s: float = 600.0
     frame_s: float = 2.0
     naks: int = 2
 
 
+@dataclass(slots=True)
+class _Open:
+    """A frame whose ACK has not gone; `stored_at` None: not durable yet."""
+
+    token: int
+    arrived_at: Instant
+    stored_at: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    at: Instant
+    sequence: bool
+
+
 class Automation:
-    """`receive(data, now)`, `stored(token, now)`, `connected(now)`, `disconnected(cause, now)`,
-    `tick(now)`, `deadline()`. Nothing raises for any bytes.
+    """The machine. Call `connected` when the transport opens and `disconnected` when it goes.
+
+    `repeats` counts frames that came again and were known, `malformed` what was none.
     """
+
+    def __init__(self, dialect: Dialect, policy: Policy | None = None) -> None:
+        self._dialect = dialect
+        self._policy = Policy() if policy is None else policy
+        self._splitter = Splitter(dialect.framing)
+        self._bytes_at = Instant(0)
+        self._next = 1
+        self._open: OrderedDict[bytes, _Open] = OrderedDict()
+        self._answered: OrderedDict[bytes, _Answered] = OrderedDict()
+        self._asking: tuple[bytes, Line, Instant] | None = None
+        self._naks = 0
+        self._bad = b""
+        self._up: bool | None = None
+        self._heard_at: Instant | None = None
+        self._gone: tuple[str, Instant] | None = None
+        self.repeats = 0
+        self.malformed = 0
+
+    def connected(self, now: Instant) -> list[Effect]:
+        """The transport is open; from now on silence counts."""
+        self._gone = None
+        if self._heard_at is None or self._up is False:
+            self._heard_at = now
+        return []
+
+    def disconnected(self, cause: str, now: Instant) -> list[Effect]:
+        """The transport is gone, and with it whoever waited for an ACK."""
+        effects = self._noise(self._splitter.drop("cut off by the connection's end"))
+        self._asking = None
+        if self._gone is None:
+            self._gone = (cause, now)
+        return effects
 
     def receive(self, data: bytes, now: Instant) -> list[Effect]:
         """Bytes from the receiver, in any pieces."""
-        raise NotImplementedError
+        effects: list[Effect] = []
+        for piece in self._splitter.feed(data):
+            if isinstance(piece, Noise):
+                effects += self._noise([piece])
+            else:
+                effects += self._frame(piece, now)
+        self._bytes_at = now
+        return effects
 
     def stored(self, token: int, now: Instant) -> list[Effect]:
-        """What arrived with `token` is durable: its ACK may go."""
-        raise NotImplementedError
+        """What arrived with `token` is durable: its ACK goes if the receiver still waits for it."""
+        frame = self._frame_of(token)
+        if frame is None:
+            return []
+        self._open[frame].stored_at = now
+        asking = self._asking
+        if asking is None or asking[0] != frame or now > later(asking[2], self._policy.ack_s):
+            return []
+        return self._acknowledge(frame, asking[1], now)
+
+    def refused(self, token: int) -> None:
+        """It could not be stored: no ACK, and the receiver's next repeat arrives as new."""
+        frame = self._frame_of(token)
+        if frame is not None:
+            del self._open[frame]
 
     def tick(self, now: Instant) -> list[Effect]:
         """The deadline has come."""
-        raise NotImplementedError
+        effects: list[Effect] = []
+        cut = later(self._bytes_at, self._policy.frame_s)
+        if self._splitter.unfinished and now >= cut:
+            effects += self._noise(self._splitter.drop("frame cut off", answer=True))
+        over = [cause for cause, at in self._ends() if now >= at]
+        if over and self._up is not False:
+            self._up = False
+            effects.append(Lost(over[0]))
+        return effects
 
     def deadline(self) -> Instant | None:
         """When to call `tick`."""
-        raise NotImplementedError
+        ends = [at for _, at in self._ends()] if self._up is not False else []
+        if self._splitter.unfinished:
+            ends.append(later(self._bytes_at, self._policy.frame_s))
+        return min(ends, default=None)
+
+    def _ends(self) -> list[tuple[str, Instant]]:
+        ends = []
+        if self._gone is not None:
+            ends.append((self._gone[0], later(self._gone[1], self._policy.gone_s)))
+        if self._heard_at is not None:
+            ends.append(("silent", later(self._heard_at, self._policy.lost_s)))
+        return ends
+
+    def _frame(self, frame: bytes, now: Instant) -> list[Effect]:
+        reading = self._dialect.read(frame)
+        again = frame == self._bad
+        self._bad = frame if isinstance(reading, Bad) else b""
+        if isinstance(reading, Bad) and again and reading.else_ is not None:
+            reading = reading.else_
+        if isinstance(reading, Bad):
+            self.malformed += 1
+            bad = Malformed(reading.reason, reading.clause, frame[:MAX_SHOWN])
+            return [bad, *self._ask_again()]
+        effects = self._heard(now)
+        if isinstance(reading, Beat):
+            return effects if self._stuck(now) else [*effects, Send(reading.ack)]
+        return effects + self._line(frame, reading, now)
+
+    def _line(self, frame: bytes, line: Line, now: Instant) -> list[Effect]:
+        self._asking = (frame, line, now)
+        known = self._open.get(frame)
+        if known is not None and known.stored_at is None:
+            if now <= later(known.arrived_at, self._policy.repeat_s):
+                self.repeats += 1  # its ACK waits for the store
+                return []
+        elif known is not None and now <= self._until(known.stored_at, line):
+            self.repeats += 1  # stored too late for its ACK, which the receiver never got
+            return self._acknowledge(frame, line, now)
+        before = self._answered.get(frame)
+        repeat = before is not None and now <= self._until(before.at, line)
+        if repeat and line.sequence:
+            self.repeats += 1
+            return self._acknowledge(frame, line, now)
+        self.repeats += repeat
+        token = self._next
+        self._next += 1
+        self._open[frame] = _Open(token, now)
+        _bound(self._open)
+        return [Arrived(token, line.what, repeat)]
+
+    def _until(self, at: Instant | None, line: Line) -> Instant:
+        assert at is not None
+        policy = self._policy
+        return later(at, policy.sequence_s if line.sequence else policy.repeat_s)
+
+    def _acknowledge(self, frame: bytes, line: Line, now: Instant) -> list[Effect]:
+        self._open.pop(frame, None)
+        self._answered.pop(frame, None)
+        self._answered[frame] = _Answered(now, line.sequence)
+        _bound(self._answered)
+        self._asking = None
+        return [Send(line.ack)]
+
+    def _stuck(self, now: Instant) -> bool:
+        """Nothing gets stored: unanswered heartbeats make the receiver tell its own operator."""
+        limit = self._policy.ack_s
+        return any(
+            one.stored_at is None and now > later(one.arrived_at, limit)
+            for one in self._open.values()
+        )
+
+    def _heard(self, now: Instant) -> list[Effect]:
+        self._naks = 0
+        self._heard_at = now
+        was, self._up = self._up, True
+        return [] if was else [Back()]
+
+    def _ask_again(self) -> list[Effect]:
+        if self._naks >= self._policy.naks:
+            return []
+        self._naks += 1
+        return [Send(self._dialect.nak)]
+
+    def _noise(self, pieces: list[Noise]) -> list[Effect]:
+        effects: list[Effect] = []
+        for noise in pieces:
+            self.malformed += 1
+            effects.append(Malformed(noise.reason, self._dialect.name, noise.raw))
+            if noise.answer:
+                effects += self._ask_again()
+        return effects
+
+    def _frame_of(self, token: int) -> bytes | None:
+        return next((frame for frame, one in self._open.items() if one.token == token), None)
+
+
+def _bound(kept: OrderedDict[bytes, _Open] | OrderedDict[bytes, _Answered]) -> None:
+    while len(kept) > MAX_OPEN:
+        kept.popitem(last=False)

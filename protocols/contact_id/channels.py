@@ -1,6 +1,7 @@
 """Channel blocks of High Speed and Super Fast: PPPPPPPP X (protocols.md 4.2).
 
-P, the status of channels 1-8: 1 alarm, 2 opening, 3 restore, 4 closing, 5 normal, 6 outstanding.
+P, the status of channels 1-8: 1 alarm, 2 opening, 3 restore, 4 closing, 5 normal, 6 outstanding,
+0 trouble (Sur-Gard).
 X says how to read them. Its values are known from receivers only (M): 1 duress, 2 opening and
 4 closing by the user in the first P, 3 bypass, 5 trouble, 6 system trouble, 7 zone status, 8 low
 battery, 9 test, 0 AlarmNet. Super Fast is read in the same way [U].
@@ -16,7 +17,8 @@ from protocols.panel_event import Code, PanelEvent, Qualifier
 _NORMAL: Final = "5"
 _STATUS_Q: Final = {"1": Qualifier.NEW, "3": Qualifier.RESTORE, "6": Qualifier.STATUS}
 _USER_Q: Final = {"2": Qualifier.NEW, "4": Qualifier.RESTORE}
-_ZONE_KINDS: Final = {"3": EventRule(Code.ZONE_BYPASS), "5": EventRule(Code.ZONE_TROUBLE)}
+_TROUBLE: Final = EventRule(Code.ZONE_TROUBLE)
+_ZONE_KINDS: Final = {"3": EventRule(Code.ZONE_BYPASS), "5": _TROUBLE}
 _WHOLE: Final = {
     "1": Code.DURESS,
     "6": 300,
@@ -35,7 +37,7 @@ def channel_events(channels: str, x: str, profile: Profile) -> tuple[PanelEvent,
     for number, status in enumerate(channels, start=1):
         if status == _NORMAL:
             continue
-        rule = _ZONE_KINDS.get(x) or profile.channel(number)
+        rule = _TROUBLE if status == "0" else _ZONE_KINDS.get(x) or profile.channel(number)
         if status in _USER_Q:
             events.append(PanelEvent(Code.OPEN_CLOSE, _USER_Q[status], user=number, detail=detail))
         else:
