@@ -292,8 +292,6 @@ class Call:
         if (self._ear.under_way or self._tone_on) and now < self._speak_at:
             # The receiver is speaking: do not speak over it.
             self._due = min(later(now, 0.8), self._speak_at)
-            self._tone_on = False
-            self._ear.forget()
             return []
         return self._repeat(now)
 
