@@ -1,0 +1,265 @@
+"""SIP calls in, AudioSocket connections out: each incoming call becomes a line of the receiver."""
+
+from __future__ import annotations
+
+import errno
+import json
+import secrets
+import select
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pjsua2 as pj
+
+from collector.sip.bridging import (
+    BUSY_HERE,
+    UNAVAILABLE,
+    Answer,
+    Bridging,
+    Effect,
+    HangUp,
+    Part,
+    Patience,
+    Refuse,
+    Stage,
+    caller_of,
+)
+from protocols import audiosocket
+from protocols.audiosocket import Kind
+from telephony.phone import Phone, PhoneSettings
+from telephony.playout import Playout
+from telephony.sdp import without_telephone_event
+from telephony.sound import Sound
+from telephony.stream import Stream
+
+STEP_MS: Final = 10
+Say = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FrontEndSettings:
+    """`receiver`: host and port of its AudioSocket server, or a path of a unix socket."""
+
+    receiver: tuple[str, int] | str
+    phone: PhoneSettings = field(default_factory=PhoneSettings)
+    patience: Patience = field(default_factory=Patience)
+
+
+class _Account(pj.Account):  # type: ignore[misc]
+    def __init__(self, front: FrontEnd) -> None:
+        super().__init__()
+        self.front = front
+
+    def onIncomingCall(self, prm: Any) -> None:  # noqa: N802
+        self.front.incoming(prm)
+
+
+class _Call(pj.Call):  # type: ignore[misc]
+    """One call. Callbacks only note what happened; `FrontEnd.step` acts on it."""
+
+    def __init__(self, account: Any, call_id: int, number: int, rules: FrontEndSettings) -> None:
+        super().__init__(account, call_id)
+        self.number = number
+        self.caller = ""
+        self.telephone_event = rules.phone.telephone_event
+        self.machine = Bridging(rules.patience, time.monotonic())
+        self.began_s = time.monotonic()
+        self.gone = False
+        self.code = 0
+        self.sound: Sound | None = None
+        self.socket: socket.socket | None = None
+        self.stream: Stream | None = None
+
+    def onCallState(self, prm: Any) -> None:  # noqa: N802
+        info = self.getInfo()
+        if info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
+            self.gone, self.code = True, info.lastStatusCode
+
+    def onCallMediaState(self, prm: Any) -> None:  # noqa: N802
+        sound = self.sound
+        if sound is None or self.gone:
+            return
+        for index, media in enumerate(self.getInfo().media):
+            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
+                audio = self.getAudioMedia(index)
+                audio.startTransmit(sound)
+                sound.startTransmit(audio)
+                return
+
+    def onDtmfDigit(self, prm: Any) -> None:  # noqa: N802
+        if self.sound is not None and prm.method == pj.PJSUA_DTMF_METHOD_RFC2833:
+            self.sound.event(prm.digit)
+
+    def onCallSdpCreated(self, prm: Any) -> None:  # noqa: N802
+        if not self.telephone_event:
+            prm.sdp.wholeSdp = without_telephone_event(prm.sdp.wholeSdp)
+
+
+class FrontEnd:
+    """Runs in the thread that made it. `say` takes a JSON-able line for the log."""
+
+    def __init__(self, settings: FrontEndSettings, say: Say) -> None:
+        """Raises pjsua2.Error when the SIP address cannot be had."""
+        self.settings = settings
+        self.stopping = False
+        self._say = say
+        self._phone = Phone(settings.phone)
+        self.address = self._phone.address
+        self._account = _Account(self)
+        self._account.create(self._phone.account_config(f"sip:receiver@{self.address}"), True)
+        self._calls: list[_Call] = []
+        self._sounds = [Sound(f"call{n}") for n in range(settings.phone.calls)]
+        self._numbered = 0
+
+    def run(self) -> None:
+        """Until `stopping`; then every call is ended and the library taken down."""
+        while not self.stopping:
+            self._phone.handle(STEP_MS)
+            self.step()
+        self._phone.close(self._wound_up)
+
+    def _wound_up(self) -> bool:
+        self.step()
+        return not self._calls
+
+    # -- callbacks --------------------------------------------------------------------------------
+
+    def incoming(self, prm: Any) -> None:
+        """An INVITE."""
+        self._numbered += 1
+        call = _Call(self._account, prm.callId, self._numbered, self.settings)
+        call.caller = caller_of(str(prm.rdata.wholeMsg), str(call.getInfo().remoteUri))
+        self._calls.append(call)
+        if self.stopping or not self._sounds:
+            call.machine.stage, call.machine.end = Stage.OVER, "no line free"
+            self._act(call, [Refuse(UNAVAILABLE if self.stopping else BUSY_HERE)])
+            return
+        call.sound = self._sounds.pop()
+        self._tell(call, "calling", source=str(prm.rdata.srcAddress))
+        try:
+            call.socket = self._connect()
+        except OSError as error:
+            self._tell(call, "receiver_unreachable", error=str(error))
+            self._act(call, call.machine.receiver_gone())
+
+    def _connect(self) -> socket.socket:
+        """A connection under way."""
+        receiver = self.settings.receiver
+        family = socket.AF_UNIX
+        if not isinstance(receiver, str):
+            family = socket.AF_INET6 if ":" in receiver[0] else socket.AF_INET
+        connection = socket.socket(family, socket.SOCK_STREAM)
+        connection.setblocking(False)
+        code = connection.connect_ex(receiver)
+        if code not in (0, errno.EINPROGRESS):
+            connection.close()
+            raise OSError(code, f"receiver at {receiver}: {errno.errorcode.get(code, code)}")
+        return connection
+
+    # -- the loop ---------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Look after every call once."""
+        now_s = time.monotonic()
+        for call in list(self._calls):
+            machine = call.machine
+            if call.gone:
+                self._act(call, machine.caller_gone())
+                self._bury(call)
+                continue
+            if machine.stage is Stage.CONNECTING:
+                self._look_connected(call, now_s)
+            if call.stream is not None:
+                self._look_stream(call, now_s)
+            self._act(call, machine.tick(now_s))
+
+    def _look_connected(self, call: _Call, now_s: float) -> None:
+        connection = call.socket
+        if connection is None or not select.select([], [connection], [], 0)[1]:
+            return
+        code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._tell(call, "receiver_unreachable", error=errno.errorcode.get(code, str(code)))
+            self._act(call, call.machine.receiver_gone())
+            return
+        call.stream = Stream(connection, Playout())
+        call_id = audiosocket.call_id(call.caller, secrets.token_bytes(8))
+        call.stream.send(Kind.ID, call_id.bytes)
+        self._act(call, call.machine.connected(now_s))
+
+    def _look_stream(self, call: _Call, now_s: float) -> None:
+        stream = call.stream
+        assert stream is not None
+        if call.machine.stage is Stage.SETTLING:
+            stream.poll()
+        while stream.frames:
+            frame = stream.frames.popleft()
+            if frame.kind in (Kind.HANGUP, Kind.ERROR):
+                self._act(call, call.machine.receiver_hung_up())
+                return
+        if stream.closed:
+            self._act(call, call.machine.receiver_gone())
+        elif stream.heard:
+            self._act(call, call.machine.heard(now_s))
+
+    def _act(self, call: _Call, effects: list[Effect]) -> None:
+        for effect in effects:
+            try:
+                self._do(call, effect)
+            except pj.Error as error:  # the call died meanwhile: its end is told by onCallState
+                self._tell(call, "sip_error", error=str(error.reason))
+
+    def _do(self, call: _Call, effect: Effect) -> None:
+        parameters = pj.CallOpParam()
+        match effect:
+            case Answer():
+                if call.sound is not None:
+                    call.sound.bind(call.stream)
+                parameters.statusCode = 200
+                call.answer(parameters)
+                self._tell(call, "answered")
+            case Refuse(code):
+                parameters.statusCode = code
+                call.hangup(parameters)
+                self._tell(call, "refused", code=code)
+            case HangUp():
+                call.hangup(parameters)
+            case Part():
+                self._part(call)
+
+    def _part(self, call: _Call) -> None:
+        if call.sound is not None:
+            call.sound.bind(None)
+        if call.stream is not None:
+            call.stream.send(Kind.HANGUP)
+            call.stream.close()
+        elif call.socket is not None:
+            call.socket.close()
+        call.socket = None
+
+    def _bury(self, call: _Call) -> None:
+        self._calls.remove(call)
+        sound, stream = call.sound, call.stream
+        told: dict[str, Any] = {"end": call.machine.end, "code": call.code}
+        told["lasted_s"] = round(time.monotonic() - call.began_s, 2)
+        if sound is not None:
+            told |= {"frames_in": sound.frames_in, "telephone_events": sound.rendered}
+            self._sounds.append(sound)
+        if stream is not None:
+            told |= {
+                "frames_out": stream.playout.taken,
+                "starved": stream.playout.starved,
+                "discarded": stream.playout.discarded + stream.unsent_frames,
+            }
+        self._tell(call, "over", **told)
+
+    def _tell(self, call: _Call, state: str, **more: Any) -> None:
+        self._say({"call": call.number, "caller": call.caller, "is": state, **more})
+
+
+def print_line(line: dict[str, Any]) -> None:
+    """One JSON line on standard output."""
+    print(json.dumps(line, ensure_ascii=False), flush=True)  # noqa: T201
