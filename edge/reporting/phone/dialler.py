@@ -27,6 +27,7 @@ from edge.reporting.phone.call_types import (
     Step,
 )
 from edge.reporting.phone.dialler_types import (
+    CallAsked,
     Calling,
     DiallerEffect,
     DiallerInput,
@@ -42,7 +43,6 @@ from edge.reporting.phone.dialler_types import (
     OwePhone,
     Reportable,
     Settled,
-    TestAsked,
 )
 from edge.reporting.phone.line import LineInput, LineStatus
 from edge.reporting.phone.owed_queue import OwedQueue
@@ -172,7 +172,7 @@ class Dialler:
                 self._mqtt_up = up
             case Forget(epoch, upto):
                 self._queue.forget(epoch, upto)
-            case TestAsked(by):
+            case CallAsked(by):
                 self._redial.hurry(now)
                 effects += self._test(now, Code.MANUAL_TEST, by)
             case EndListenIn():

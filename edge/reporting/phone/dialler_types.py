@@ -56,7 +56,7 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
-class TestAsked:
+class CallAsked:
     """Somebody wants a test call now."""
 
     by: str = ""
@@ -67,7 +67,7 @@ class EndListenIn:
     """Hang up a call that is held for voice."""
 
 
-DiallerInput = OwePhone | Elsewhere | MqttPath | Forget | TestAsked | EndListenIn | LineInput
+DiallerInput = OwePhone | Elsewhere | MqttPath | Forget | CallAsked | EndListenIn | LineInput
 
 
 class Memory(msgspec.Struct, frozen=True):

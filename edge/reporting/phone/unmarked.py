@@ -45,7 +45,7 @@ class Unmarked:
         return Batch(self.all()[:MAX_SENT])
 
     def marked(self, event: PanelEvent) -> None:
-        """The mark of this PHONE_BATCH was kissed off: it covers what it lists, as it stood then."""
+        """The mark of this PHONE_BATCH was kissed off: it covers what it lists, as that stood."""
         batch = batch_of(event)
         for one in batch.sent if batch is not None else ():
             name = (one.epoch, one.seq)
