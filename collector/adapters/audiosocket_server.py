@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 from uuid import UUID
 
 import numpy as np
@@ -59,12 +59,8 @@ class Limits:
     allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
 
 
-class OpenCall(Protocol):
-    """Makes the call machine's driver for a call that begins."""
-
-    def __call__(self, line: str, call: str, caller: str) -> LineCall:
-        """`call` is unique to this call."""
-        ...
+OpenCall = Callable[[str, str, str], LineCall]
+"""(line, call's id, caller) -> the driver of the call that begins."""
 
 
 class AudioSocketServer:

@@ -58,6 +58,8 @@ class CallsLog:
                     old = self._path.with_name(FILE + suffix)
                     old.replace(old.with_name(old.name + ".damaged"))
             self._db = _open(self._path)
+        rows = self._db.execute("select * from caller order by used").fetchall()
+        self._known = {row[0]: Preferred(*row[1:4]) for row in rows}
 
     def add(self, record: CallRecord) -> None:
         """One call that ended."""
@@ -80,18 +82,14 @@ class CallsLog:
             )
 
     def preferred(self, caller: str) -> Preferred | None:
-        """What worked for this caller last time."""
-        if not caller:
-            return None
-        with self._lock, contextlib.suppress(sqlite3.Error):
-            row = self._db.execute(
-                "select handshake, format, digits from caller where number = ?", (caller,)
-            ).fetchone()
-            return None if row is None else Preferred(*row)
-        return None
+        """What worked for this caller last time. From memory: calls are being answered."""
+        return self._known.get(caller) if caller else None
 
     def remember(self, caller: str, preferred: Preferred, now: UtcTime) -> None:
         """This worked."""
+        if len(self._known) >= KEEP_CALLERS and caller not in self._known:
+            self._known.pop(next(iter(self._known)), None)
+        self._known[caller] = preferred
         with self._lock, contextlib.suppress(sqlite3.Error):
             self._db.execute(
                 "insert or replace into caller values (?, ?, ?, ?, ?)",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from protocols.tones.elements import Fsk, FskKind, Playable, Silence, Tone
@@ -41,8 +41,8 @@ class Profile:
     """A DTMF block ends with this much silence: longer than any hole that lost digits leave,
     shorter than the 1.25 s after which the panel repeats."""
     block_end_s: float = 0.15
-    """A block that is whole by its own check ends with this much silence, or one and a half
-    digit periods where that is longer: 16 digits may be the beginning of 22."""
+    """A block that is whole by its own check ends with this much silence, or somewhat more
+    than a digit period where that is longer: 16 digits may be the beginning of 22."""
     pulse_gap_s: float = 3.0
     """A round of pulses ends when no digit came to its end for this long..."""
     pulse_round_s: float = 1.0
@@ -72,3 +72,17 @@ class Profile:
     short_twice: bool = True
     """Formats shorter than 15 digits must come twice alike, unless pinned or known of the caller:
     a garbled longer block must never pass for one."""
+
+
+ASTERISK: Final = Profile(
+    name="asterisk",
+    answer_silence_s=1.25,
+    handshakes=(replace(DUAL, wait_s=2.0),),
+    rounds=10,
+    digit_gap_s=0.2,
+    block_end_s=0.2,
+    kiss_off=(Tone(1400, 900),),
+    next_block_s=2.0,
+    repeat_wait_s=2.0,
+)
+"""The constants of app_alarmreceiver (protocols.md 5.5), for panels that were tuned to it."""

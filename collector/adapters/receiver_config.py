@@ -1,0 +1,336 @@
+"""`receiver.toml`: what a phone receiver answers, how, and whom it tells."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from collector import CollectorError
+from collector.adapters.mqtt_link import BrokerAddress
+from collector.reception.formats_dtmf import DtmfFamily
+from collector.reception.formats_pulse import NAMES as PULSE_NAMES
+from collector.reception.profile import ASTERISK, HANDSHAKES, Handshake, Profile
+from protocols import phone_batch
+from protocols.contact_id.family import Format as DtmfFormat
+from protocols.contact_id.profile import EventRule
+from protocols.contact_id.profile import Profile as EventProfile
+from protocols.mqtt.topics import PANEL_ID
+from protocols.panel_event import Qualifier
+from protocols.tones.elements import Tone
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+_Q: Final = {"new": Qualifier.NEW, "restore": Qualifier.RESTORE, "status": Qualifier.STATUS}
+FORMATS: Final = (*(each.value for each in DtmfFormat), *PULSE_NAMES, "sia-dc03")
+PRESETS: Final = {"tocsin": Profile(), "asterisk": ASTERISK}
+
+
+class ReceiverConfigError(CollectorError):
+    """The file cannot be used; the text says where, what is expected and how to mend it."""
+
+
+class ProfileConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How calls are answered. What is absent is as in the preset."""
+
+    preset: Literal["tocsin", "asterisk"] = "tocsin"
+    handshakes: list[str] | None = None
+    answer_silence_s: Annotated[float, msgspec.Meta(ge=0.5, le=10)] | None = None
+    first_digit_s: Annotated[float, msgspec.Meta(ge=1, le=10)] | None = None
+    kiss_off_ms: Annotated[int, msgspec.Meta(ge=500, le=2000)] | None = None
+    kiss_off_hz: Annotated[float, msgspec.Meta(ge=1000, le=3000)] | None = None
+    rounds: Annotated[int, msgspec.Meta(ge=1, le=10)] | None = None
+    next_block_s: Seconds | None = None
+    max_call_s: Annotated[float, msgspec.Meta(ge=10, le=3600)] | None = None
+    max_blocks: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
+    listen_in_s: Seconds | None = None
+    short_twice: bool | None = None
+    pulse: list[str] | None = None
+    """Pulse formats of this line, such as "4+2 parity"; absent: 3+1, 4+1 and 4+2 by two rounds."""
+
+
+class LineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One AudioSocket listener: `lines` calls at once from `allow`."""
+
+    name: Name
+    listen: str = "127.0.0.1:9092"
+    lines: Annotated[int, msgspec.Meta(ge=1, le=4000)] = 64
+    per_peer: Annotated[int, msgspec.Meta(ge=1, le=4000)] | None = None
+    allow: list[str] = ["127.0.0.0/8", "::1/128"]
+    profile: str = "default"
+    listen_in: Literal["stay", "release"] = "stay"
+    """After code 606: stay silent on the line, or hand the call back to the exchange."""
+
+
+class ModemConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One voice modem that answers calls."""
+
+    name: Name
+    device: str
+    baud: Annotated[int, msgspec.Meta(ge=9600, le=921_600)] = 115_200
+    rings: Annotated[int, msgspec.Meta(ge=1, le=10)] = 1
+    profile: str = "default"
+
+
+class HardwareConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One hardware receiver: `device` (serial), `connect` or `listen` (host:port)."""
+
+    name: Name
+    dialect: str
+    device: str = ""
+    connect: str = ""
+    listen: str = ""
+    baud: Annotated[int, msgspec.Meta(ge=300, le=921_600)] = 9600
+    mode: Annotated[str, msgspec.Meta(pattern="^[78][NEO][12]$")] = "8N1"
+
+
+class EventConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Meaning of an event digit or a channel of an account."""
+
+    code: Annotated[int, msgspec.Meta(ge=1, le=999)]
+    q: Literal["new", "restore", "status"] = "new"
+    by_user: bool = False
+    number: Annotated[int, msgspec.Meta(ge=0, le=999)] | None = None
+
+
+class AccountConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`format` pins the account: its messages in any other are not kissed off."""
+
+    format: str = ""
+    events: dict[str, EventConfig] = {}
+    channels: dict[str, EventConfig] = {}
+
+
+class MqttConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`identity`: the folder made by `tocsin-collector receiver add --out`; its mqtt.toml names
+    broker and files. What stands here goes before it.
+    """
+
+    identity: str = ""
+    host: str = ""
+    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+
+class LimitsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is kept on disk."""
+
+    recordings: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 500
+    recordings_mb: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 500
+    acknowledged: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 10_000
+
+
+class ReceiverConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file. Without `mqtt` everything is kept and nobody is told."""
+
+    id: str
+    mqtt: MqttConfig | None = None
+    line: list[LineConfig] = []
+    modem: list[ModemConfig] = []
+    hardware: list[HardwareConfig] = []
+    profile: dict[str, ProfileConfig] = {}
+    account: dict[str, AccountConfig] = {}
+    limits: LimitsConfig = LimitsConfig()
+    mark_code: Annotated[int, msgspec.Meta(ge=1, le=999)] = phone_batch.MARK_CODE
+    plugins: bool = True
+    """Load recognisers of the entry point group `tocsin.phone_formats`."""
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """Format by account."""
+        return {name.upper(): each.format for name, each in self.account.items() if each.format}
+
+    @property
+    def events(self) -> dict[str, EventProfile]:
+        """Meaning of event digits and channels by account."""
+        return {
+            name.upper(): EventProfile(
+                {digits.upper(): _rule(rule) for digits, rule in each.events.items()},
+                {int(number): _rule(rule) for number, rule in each.channels.items()},
+            )
+            for name, each in self.account.items()
+            if each.events or each.channels
+        }
+
+
+def load(path: Path) -> ReceiverConfig:
+    """Read and check. Raises ReceiverConfigError with everything that is wrong."""
+    try:
+        config = msgspec.toml.decode(path.read_bytes(), type=ReceiverConfig)
+    except OSError as error:
+        raise ReceiverConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ReceiverConfigError(f"{path}: {error}") from error
+    wrong = problems(config)
+    if wrong:
+        raise ReceiverConfigError("\n".join(f"{path}: {each}" for each in wrong))
+    return config
+
+
+def problems(config: ReceiverConfig) -> list[str]:
+    """What no type says: each names the key, what is expected and how to mend it."""
+    wrong: list[str] = []
+    if not PANEL_ID.fullmatch(config.id):
+        wrong.append(
+            f"id = {config.id!r}: expected 1 to 32 lower-case letters, digits and '-'; write the id"
+            " given to `tocsin-collector receiver add`"
+        )
+    names = [each.name for each in config.line]
+    names += [each.name for each in config.modem] + [each.name for each in config.hardware]
+    wrong += [
+        f"name = {name!r} stands twice: give each line a name of its own"
+        for name in sorted({name for name in names if names.count(name) > 1})
+    ]
+    for listener in config.line:
+        wrong += _listener_problems(listener)
+    asked = [(each.name, each.profile) for each in config.line]
+    asked += [(each.name, each.profile) for each in config.modem]
+    wrong += [
+        f"{name}: profile = {profile!r}: there is no [profile.{profile}]; add one or leave it out"
+        for name, profile in asked
+        if profile != "default" and profile not in config.profile
+    ]
+    for name, profile in config.profile.items():
+        wrong += _profile_problems(name, profile)
+    for name, account in config.account.items():
+        wrong += _account_problems(name, account)
+    for each_hardware in config.hardware:
+        wrong += _hardware_problems(each_hardware)
+    return wrong
+
+
+def address(text: str) -> tuple[str, int] | None:
+    """(host, port) of `host:port`, `[v6]:port`; None for anything else."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        return None
+    return host.strip("[]"), int(port)
+
+
+def profile_of(config: ReceiverConfig, name: str, more: dict[str, Handshake]) -> Profile:
+    """The call machine's profile; `more` are handshakes that plug-ins brought.
+
+    Raises ReceiverConfigError for a handshake that nobody brought.
+    """
+    given = config.profile.get(name, ProfileConfig())
+    profile = replace(PRESETS[given.preset], name=name)
+    known = HANDSHAKES | more
+    if given.handshakes is not None:
+        strange = [each for each in given.handshakes if each not in known]
+        if strange:
+            raise ReceiverConfigError(
+                f"profile.{name}.handshakes: {', '.join(map(repr, strange))}: expected some of "
+                + ", ".join(known)
+            )
+        profile = replace(profile, handshakes=tuple(known[each] for each in given.handshakes))
+    if given.first_digit_s is not None:
+        dual = replace(known["dual"], wait_s=given.first_digit_s)
+        changed = tuple(dual if each.name == "dual" else each for each in profile.handshakes)
+        profile = replace(profile, handshakes=changed)
+    if given.kiss_off_ms is not None or given.kiss_off_hz is not None:
+        kiss = Tone(given.kiss_off_hz or 1400, given.kiss_off_ms or 850)
+        profile = replace(profile, kiss_off=(kiss,))
+    same = (
+        "answer_silence_s",
+        "rounds",
+        "next_block_s",
+        "max_call_s",
+        "max_blocks",
+        "listen_in_s",
+        "short_twice",
+    )
+    set_here = {each: getattr(given, each) for each in same if getattr(given, each) is not None}
+    return replace(profile, **set_here)
+
+
+def broker_of(config: MqttConfig, base: Path) -> BrokerAddress:
+    """Where the broker is and how to prove oneself. Raises ReceiverConfigError."""
+    folder = base / config.identity
+    found = MqttConfig()
+    if config.identity:
+        path = folder / "mqtt.toml"
+        try:
+            table = msgspec.toml.decode(path.read_bytes(), type=dict[str, dict[str, object]])
+            found = msgspec.convert(table.get("mqtt", {}), MqttConfig)
+        except (OSError, msgspec.DecodeError) as error:
+            raise ReceiverConfigError(
+                f"mqtt.identity = {config.identity!r}: {path} cannot be used ({error}); make the"
+                " folder with `tocsin-collector receiver add` and copy it here"
+            ) from error
+    host, port = config.host or found.host, config.port or found.port
+    if not host or not port:
+        raise ReceiverConfigError("mqtt: no broker given; set `identity`, or `host` and `port`")
+    files = [
+        (base / own if own else folder / (theirs or name))
+        for own, theirs, name in (
+            (config.ca, found.ca, "ca.crt"),
+            (config.cert, found.cert, "receiver.crt"),
+            (config.key, found.key, "receiver.key"),
+        )
+    ]
+    for file in files:
+        if not file.is_file():
+            raise ReceiverConfigError(f"mqtt: there is no file {file}")
+    return BrokerAddress(host, port, *files)
+
+
+def dtmf_of(config: ReceiverConfig) -> DtmfFamily:
+    """The DTMF recogniser with this file's pins."""
+    return DtmfFamily(pins=config.pins, events=config.events, mark_code=config.mark_code)
+
+
+def _rule(given: EventConfig) -> EventRule:
+    return EventRule(given.code, _Q[given.q], given.by_user, given.number)
+
+
+def _listener_problems(line: LineConfig) -> list[str]:
+    wrong: list[str] = []
+    if address(line.listen) is None:
+        wrong.append(f"line {line.name}: listen = {line.listen!r}: write host:port")
+    for each in line.allow:
+        try:
+            ipaddress.ip_network(each)
+        except ValueError:
+            wrong.append(
+                f"line {line.name}: allow = {each!r}: write networks such as 192.168.7.0/24"
+            )
+    return wrong
+
+
+def _profile_problems(name: str, profile: ProfileConfig) -> list[str]:
+    wrong: list[str] = []
+    known = ", ".join(HANDSHAKES)
+    if profile.handshakes is not None and not profile.handshakes:
+        wrong.append(f"profile.{name}.handshakes is empty: name at least one of {known}")
+    wrong += [
+        f"profile.{name}.pulse = {each!r}: expected one of {', '.join(PULSE_NAMES)}"
+        for each in profile.pulse or ()
+        if each not in PULSE_NAMES
+    ]
+    return wrong
+
+
+def _account_problems(name: str, account: AccountConfig) -> list[str]:
+    wrong: list[str] = []
+    if not name or set(name.upper()) - set("0123456789BCDEF"):
+        wrong.append(f"account.{name}: an account is digits 0-9 and letters B-F as on the line")
+    wrong += [
+        f"account.{name}.channels.{each}: channels are 1 to 9"
+        for each in account.channels
+        if each not in set("123456789")
+    ]
+    return wrong
+
+
+def _hardware_problems(port: HardwareConfig) -> list[str]:
+    ways = [each for each in (port.device, port.connect, port.listen) if each]
+    if len(ways) != 1:
+        return [f"hardware {port.name}: give one of device, connect (host:port), listen"]
+    if not port.device and address(ways[0]) is None:
+        return [f"hardware {port.name}: {ways[0]!r}: write host:port"]
+    return []
