@@ -59,7 +59,7 @@ class LineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str = "127.0.0.1:9092"
     lines: Annotated[int, msgspec.Meta(ge=1, le=4000)] = 64
     per_peer: Annotated[int, msgspec.Meta(ge=1, le=4000)] | None = None
-    allow: list[str] = ["127.0.0.0/8", "::1/128"]
+    allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     profile: str = "default"
     listen_in: Literal["stay", "release"] = "stay"
     """After code 606: stay silent on the line, or hand the call back to the exchange."""
