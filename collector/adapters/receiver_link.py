@@ -27,10 +27,12 @@ from collector.adapters.spool_sqlite import Spool, SpoolError
 from collector.reception.delivery import (
     Acknowledged,
     Ahead,
+    AskFloor,
     Beat,
     Committed,
     Delivery,
     Effect,
+    Floor,
     Input,
     LinkDown,
     LinkUp,
@@ -146,6 +148,8 @@ class ReceiverLink:
             case Acknowledged(upto):
                 self.acknowledged_at = time.monotonic()
                 self._spool.acknowledge(self._spool.epoch, upto)
+            case AskFloor():
+                self._do(self._delivery.receive(Floor(self._spool.floor()), _now()))
             case Ahead():
                 self._spool.renew(self._utc())
                 self._delivery = self._new_delivery()
@@ -171,6 +175,8 @@ class ReceiverLink:
             entries,
             waiting=max(0, spool.newest - last),
             period_s=self._policy.heartbeat_s,
+            floor=spool.floor(),
+            sent=self._utc(),
             lines=dict(self._lines()),
         )
         client.publish(topic(self._receiver, RECEPTION), msgspec.json.encode(reception), qos=0)

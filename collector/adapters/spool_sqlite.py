@@ -118,6 +118,13 @@ class Spool:
         """The collector holds all up to this number."""
         return self._acked
 
+    def floor(self) -> int:
+        """Number of the oldest entry still here; newest + 1 when there is none."""
+        with self._read, contextlib.suppress(sqlite3.Error):
+            (oldest,) = self._reader.execute("select min(seq) from entry").fetchone()
+            return int(oldest or self._newest + 1)
+        return self._newest + 1
+
     def state(self) -> SpoolState:
         """Numbers for status; waits for no commit."""
         with self._read:

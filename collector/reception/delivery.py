@@ -41,7 +41,14 @@ class Committed:
     newest: int
 
 
-Input = LinkUp | LinkDown | Committed | ReceptionAck
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """Answer to AskFloor: the oldest entry that the spool still has (newest + 1: none)."""
+
+    seq: int
+
+
+Input = LinkUp | LinkDown | Committed | ReceptionAck | Floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,14 @@ class Ahead:
     upto: int
 
 
-Effect = Send | Beat | Acknowledged | Ahead
+@dataclass(frozen=True, slots=True)
+class AskFloor:
+    """The collector holds less than it acknowledged before (it lost its ledger): what the spool
+    still has is sent again from there.
+    """
+
+
+Effect = Send | Beat | Acknowledged | Ahead | AskFloor
 
 
 class Delivery:
@@ -89,6 +103,8 @@ class Delivery:
         self._beat_at = Instant(0)
         self._resend_at: Instant | None = None
         self._resend_s = self._policy.resend_s
+        self._rewind_at = Instant(0)
+        self._lost_upto = 0
 
     @property
     def waiting(self) -> int:
@@ -112,6 +128,8 @@ class Delivery:
                 return self._fill(now)
             case ReceptionAck():
                 return self._acknowledged(given, now)
+            case Floor(seq):
+                return self._rewind(seq, now)
 
     def tick(self, now: Instant) -> list[Effect]:
         """Time passed."""
@@ -152,9 +170,21 @@ class Delivery:
             self._resend_at = later(now, self._resend_s)
         return effects
 
+    def _rewind(self, floor: int, now: Instant) -> list[Effect]:
+        self._acked = min(self._acked, max(self._lost_upto, floor - 1))
+        self._sent = self._acked
+        self._resend_at = None
+        return self._fill(now)
+
     def _acknowledged(self, ack: ReceptionAck, now: Instant) -> list[Effect]:
-        if ack.epoch != self._epoch or ack.upto <= self._acked:
+        if ack.epoch != self._epoch or ack.upto == self._acked:
             return []
+        if ack.upto < self._acked:
+            if now < self._rewind_at:
+                return []  # on its way before the last rewinding took hold
+            self._rewind_at = later(now, self._policy.resend_most_s)
+            self._lost_upto = ack.upto
+            return [AskFloor()]
         if ack.upto > self._newest:
             self._up = False
             return [Ahead(ack.upto)]
