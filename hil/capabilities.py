@@ -17,12 +17,12 @@ class Detectors(Protocol):
 
 
 class Line(Protocol):
-    """The ADSL line between panel and centre."""
+    """The lines between panel and centre: `adsl` and `phone`."""
 
-    def cut(self) -> None:
-        """Silence in both directions, no goodbye (half-open)."""
+    def cut(self, what: str = "adsl") -> None:
+        """ADSL: silence in both directions, no goodbye (half-open). Phone: no voltage."""
 
-    def heal(self) -> None:
+    def heal(self, what: str = "adsl") -> None:
         """The line works again."""
 
 
@@ -48,6 +48,9 @@ class Centre(Protocol):
 
     def cases(self) -> Sequence[dict[str, Any]]:
         """All cases, oldest first, as `tocsin-collector cases --json` gives them."""
+
+    def occurrences(self) -> Sequence[dict[str, Any]]:
+        """Every Occurrence of the panel: epoch, seq, code, q, zone, paths."""
 
 
 class Rig(Detectors, Line, Power, User, Centre, Protocol):

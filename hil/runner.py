@@ -34,9 +34,9 @@ def _do(step: Step, rig: Rig) -> None:
             if step.seen_within_s:
                 _await(step, rig)
         case scenario.Cut():
-            rig.cut()
+            rig.cut(step.what)
         case scenario.Heal():
-            rig.heal()
+            rig.heal(step.what)
         case scenario.Kill():
             rig.kill(step.what)
         case scenario.Start():
@@ -56,6 +56,10 @@ def _await(step: Step, rig: Rig) -> None:
         case scenario.UntilCase():
             within_s, what = step.within_s, f"one {step.kind} case, {' or '.join(step.state)}"
             probe = partial(_one_case, rig, step.kind, step.state)
+        case scenario.UntilArrived():
+            within_s = step.within_s
+            what = f"zone {step.zone}'s alarm to be one Occurrence by {' and '.join(step.paths)}"
+            probe = partial(_arrived, rig, step.zone, set(step.paths))
         case scenario.UntilRecorded():
             within_s, what = step.within_s, f"zone {step.zone}'s alarm in the journal"
             probe = partial(_recorded, rig, step.zone)
@@ -81,6 +85,15 @@ def _shown(rig: Rig, zone: int, state: str) -> bool:
 def _one_case(rig: Rig, kind: str, states: list[str]) -> bool:
     found = [case for case in rig.cases() if case["kind"] == kind]
     return len(found) == 1 and found[0]["state"] in states
+
+
+def _arrived(rig: Rig, zone: int, paths: set[str]) -> bool:
+    alarms = [
+        row
+        for row in rig.occurrences()
+        if row["zone"] == zone and row["q"] == 1 and 100 <= row["code"] < 200
+    ]
+    return len(alarms) == 1 and set(alarms[-1]["paths"]) == paths
 
 
 def _recorded(rig: Rig, zone: int) -> bool:

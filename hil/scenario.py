@@ -26,11 +26,15 @@ class Zone(_Step, frozen=True, tag="zone"):
 
 
 class Cut(_Step, frozen=True, tag="cut"):
-    """The line goes silent."""
+    """The `adsl` line goes silent, or the `phone` line is cut."""
+
+    what: str = "adsl"
 
 
 class Heal(_Step, frozen=True, tag="heal"):
     """The line works again."""
+
+    what: str = "adsl"
 
 
 class Kill(_Step, frozen=True, tag="kill"):
@@ -61,6 +65,14 @@ class UntilCase(_Step, frozen=True, tag="until_case"):
     within_s: float
 
 
+class UntilArrived(_Step, frozen=True, tag="until_arrived"):
+    """Wait until the zone's alarm is one Occurrence, told by exactly these paths."""
+
+    zone: int
+    paths: list[str]
+    within_s: float
+
+
 class UntilRecorded(_Step, frozen=True, tag="until_recorded"):
     """Wait until the panel's journal holds an alarm of this zone."""
 
@@ -84,6 +96,7 @@ Step = (
     | Start
     | UntilMode
     | UntilCase
+    | UntilArrived
     | UntilRecorded
     | UntilNothingOwed
 )
@@ -96,6 +109,8 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str
     steps: list[Step]
     title_zh: str = ""
+    phone: bool = False
+    """With a phone line, a telephone exchange and a phone receiver at the centre."""
 
 
 def parse(text: str) -> Scenario:

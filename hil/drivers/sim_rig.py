@@ -21,10 +21,28 @@ from hil.drivers.process import Program, RigError, wait_for
 from hil.site import CODE, PANEL, Address, panel_toml
 
 POLL_S = 0.1
-OCCURRENCES = """SELECT epoch, seq FROM (SELECT
-  json_extract(CAST(body AS TEXT), '$.epoch') AS epoch,
-  json_extract(CAST(body AS TEXT), '$.seq') AS seq
-  FROM occurrences WHERE panel = ?) WHERE epoch > 0"""
+OCCURRENCES = "SELECT body FROM occurrences WHERE panel = ? ORDER BY id"
+
+
+def occurrences(path: Path, panel: str) -> list[dict[str, Any]]:
+    """What the ledger at `path` holds of a panel, but for what the centre noticed itself."""
+    ledger = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
+    try:
+        bodies = [json.loads(row[0]) for row in ledger.execute(OCCURRENCES, (panel,))]
+    finally:
+        ledger.close()
+    return [
+        {
+            "epoch": body.get("epoch", 0),
+            "seq": body.get("seq", 0),
+            "code": body["event"]["code"],
+            "q": body["event"].get("q", 1),
+            "zone": body["event"].get("zone", 0),
+            "paths": body["paths"],
+        }
+        for body in bodies
+        if body["paths"] != ["centre"]
+    ]
 
 
 def _tool(module: str, *words: str) -> list[str]:
@@ -172,12 +190,12 @@ class SimRig:
         Pins.of(config, self.panel_dir).set_zone(config, zone, ReadingState(state))
         self.moved.append((time.time(), zone, state))
 
-    def cut(self) -> None:
+    def cut(self, what: str = "adsl") -> None:
         """Black-hole the line."""
         self._the_line().set("blackhole")
         self._note("line cut")
 
-    def heal(self) -> None:
+    def heal(self, what: str = "adsl") -> None:
         """Let the line work."""
         self._the_line().set("open")
         self._note("line mended")
@@ -217,13 +235,8 @@ class SimRig:
         return [{**row["case"], "sentence": row["sentence"]} for row in _json_rows(text)]
 
     def occurrences(self) -> Sequence[dict[str, Any]]:
-        """(epoch, seq) of every Occurrence that came from the panel, read from the ledger."""
-        ledger = sqlite3.connect(f"file:{self.centre_dir / 'ledger.db'}?mode=ro", uri=True)
-        try:
-            rows = ledger.execute(OCCURRENCES, (PANEL,)).fetchall()
-        finally:
-            ledger.close()
-        return [{"epoch": epoch, "seq": seq} for epoch, seq in rows]
+        """Every Occurrence that the panel told of, by either path, read from the ledger."""
+        return occurrences(self.centre_dir / "ledger.db", PANEL)
 
     def show_case(self) -> str:
         """The burglary as the operator's command shows it."""

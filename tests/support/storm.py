@@ -23,7 +23,7 @@ from edge.adapters.config_file import load
 from edge.adapters.pins_client import Pins
 from edge.field.reading import ReadingState
 from hil.drivers.process import Program, wait_for
-from hil.drivers.sim_rig import OCCURRENCES
+from hil.drivers.sim_rig import occurrences
 from protocols.mqtt.payloads import Record
 from protocols.panel_event import Code, Qualifier
 
@@ -194,11 +194,8 @@ class Storm:
 
     def occurrences(self) -> list[tuple[int, int]]:
         """(epoch, seq) of every Occurrence that came from the panel."""
-        database = sqlite3.connect(f"file:{self.centre / 'ledger.db'}?mode=ro", uri=True, timeout=5)
-        try:
-            return database.execute(OCCURRENCES, (PANEL,)).fetchall()
-        finally:
-            database.close()
+        rows = occurrences(self.centre / "ledger.db", PANEL)
+        return [(row["epoch"], row["seq"]) for row in rows if row["epoch"]]
 
     def judge(self) -> dict[str, int]:
         """Assert 0 lost and 0 doubled, from loop to Occurrence; returns the counts."""
