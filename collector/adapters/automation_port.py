@@ -32,6 +32,11 @@ class Transport(Protocol):
     called from another thread than the rest.
     """
 
+    @property
+    def waits(self) -> bool:
+        """`open` waits for the other side: after a hang-up it may be called again at once."""
+        ...
+
     def open(self, timeout_s: float) -> bool:
         """Open, or wait for the other side to; False: not within `timeout_s`, ask again."""
         ...
@@ -134,9 +139,12 @@ class AutomationPort:
             self._step(self._machine.tick)
 
     def _pause(self, wait_s: float, error: OSError) -> float:
-        """One that hung up may come again at once; what cannot be opened is tried ever slower."""
-        if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
+        """Who called us may call again at once; what we open ourselves is tried ever slower."""
+        hung_up = isinstance(error, ConnectionError)
+        if hung_up and self._transport.waits:
             return RETRY_S
+        if hung_up:
+            wait_s = RETRY_S
         until = time.monotonic() + wait_s
         while not self._stop.is_set() and time.monotonic() < until:
             self._stop.wait(min(READ_S, wait_s))

@@ -27,6 +27,11 @@ class SerialTransport:
     line: SerialLine
     _port: serial.Serial | None = field(default=None, init=False)
 
+    @property
+    def waits(self) -> bool:
+        """We open the device ourselves."""
+        return False
+
     def open(self, timeout_s: float) -> bool:
         """Open the device for ourselves alone."""
         self._port = serial.Serial(

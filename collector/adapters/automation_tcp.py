@@ -19,6 +19,11 @@ class TcpClient:
         self._peer = (host, port)
         self._socket: socket.socket | None = None
 
+    @property
+    def waits(self) -> bool:
+        """We connect."""
+        return False
+
     def open(self, timeout_s: float) -> bool:
         """Connect."""
         opened = socket.create_connection(self._peer, timeout=max(timeout_s, CONNECT_S))
@@ -58,6 +63,11 @@ class TcpServer:
     def port(self) -> int:
         """Where it listens (for port 0)."""
         return int(self._listener.getsockname()[1])
+
+    @property
+    def waits(self) -> bool:
+        """The receiver connects."""
+        return True
 
     def open(self, timeout_s: float) -> bool:
         """Wait for a receiver to connect."""
