@@ -107,8 +107,8 @@ class LineGoneError(Exception):
 class LineThread:
     """A `Line` (edge/reporting/phone/line.py) whose work is done in a thread of its own.
 
-    Subclasses implement `serve`: open, work until `self.stopping`, raise LineGoneError when it is gone.
-    They take orders by `next_order` and tell by `tell`. `in_call` is theirs to keep.
+    Subclasses implement `serve`: open, work until `self.stopping`, raise LineGoneError when it is
+    gone. They take orders by `next_order` and tell by `tell`. `in_call` is theirs to keep.
     """
 
     name = "line"

@@ -55,7 +55,7 @@ class _Port:
             self.late = 0
             self.said.clear()
             line.step(self.said.take())
-            self._tell()
+            self.tell()
             return
         self.late += 1
         for _ in range(BURST_FRAMES):
@@ -63,19 +63,21 @@ class _Port:
             if not self.late or not line.off_hook or (waits and self.late <= PATIENCE_FRAMES):
                 break
             self.step()
-        self._tell()
+        self.tell()
 
     def step(self) -> None:
+        """20 ms of the line's audio."""
         self.late -= 1
         heard = self.line.step(self.said.take())
-        self._tell()
+        self.tell()
         if self.writer is not None and self.line.off_hook:
             send(self.writer, audiosocket.Kind.AUDIO, heard.astype("<i2").tobytes())
 
     def order(self, do: dict[str, Any]) -> None:
+        """A `do` from the plug."""
         was = self.line.off_hook
         self.line.order(do)
-        self._tell()
+        self.tell()
         if self.line.off_hook and not was:
             # so many frames are on the way round from now on: the jitter buffer
             self.late = 0
@@ -84,7 +86,8 @@ class _Port:
                 self.late += 1
                 self.step()
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Send what is to be told."""
         told = self.line.told
         while told:
             what = told.popleft()
@@ -195,9 +198,8 @@ class Exchange(ProxyThread):
             port.line.order({"do": "release"})
         port.writer = writer
         port.line.told.clear()
-        cut = port.line.faults.cut
-        up = {"is": "line", "up": not cut, "why": "no_voltage" if cut else ""}
-        send(writer, audiosocket.Kind.CONTROL, json.dumps(up).encode())
+        port.line.tell_voltage()
+        port.tell()
         return port
 
     def _port(self, name: str) -> _Port:

@@ -136,15 +136,22 @@ class SubscriberLine:
     def set_faults(self, faults: Faults) -> None:
         """Change what is wrong. Cutting and healing act at once."""
         was, self.faults = self.faults, faults
+        if (was.cut, was.in_use) != (faults.cut, faults.in_use):
+            self.tell_voltage()
         if was.cut != faults.cut:
             self.wire.cut = faults.cut
-            self._tell("line", up=not faults.cut, why="no_voltage" if faults.cut else "")
             if faults.cut:
                 self._loop.opened(self.now_ms)
             elif self._off_hook:
                 self._loop.closed(self.now_ms)
                 if self._call is None:
                     self._dial_tone()
+
+    def tell_voltage(self) -> None:
+        """What can be felt of the line without lifting."""
+        cut = self.faults.cut
+        why = "no_voltage" if cut else ""
+        self._tell("line", up=not cut, why=why, in_use=self.faults.in_use)
 
     def drop(self) -> None:
         """The network drops the call, if there is one."""

@@ -6,10 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import pytest
 
+from edge.adapters.line_modem import ModemLine
+from edge.adapters.line_modem_sim import ModemSim
 from edge.adapters.line_socket import SocketLine
 from edge.config_phone import LineDriver, PhoneLineConfig
 from edge.reporting.phone.line import (
@@ -55,7 +57,7 @@ class Rig:
         self.told.append((time.monotonic(), given))
         self._came.set()
 
-    async def __aenter__(self) -> Rig:
+    async def __aenter__(self) -> Self:
         self.line.start()
         await self.until(lambda one: one == LineStatus(True))
         return self
@@ -100,19 +102,29 @@ class Rig:
         await self.a(Dialled)
 
     async def handshake(self) -> None:
-        for hz in (1400, 2300):
-            await self.until(lambda one: isinstance(one, ToneHeard) and one.hz == hz and one.on)
-        await self.until(lambda one: isinstance(one, ToneHeard) and one.hz == 2300 and not one.on)
+        await self.tone(1400)
+        await self.tone(2300)
+        await self.tone(2300, on=False)
+
+    async def tone(self, hz: int, *, on: bool = True) -> ToneHeard:
+        found = await self.until(
+            lambda one: isinstance(one, ToneHeard) and (one.hz, one.on) == (hz, on)
+        )
+        assert isinstance(found, ToneHeard)
+        return found
 
     async def release(self) -> None:
         self.line.order(Release())
         await self.a(Released)
 
 
+KINDS = ["socket", "modem-duplex", "modem-half", "modem-tones"]
+
+
 class World:
     """Exchange, receiver, and how the line is made."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, kind: str, folder: Path) -> None:
         self.far = PhoneFarEnd()
         self.exchange = Exchange()
         self.far.start()
@@ -121,15 +133,23 @@ class World:
         self.exchange.route(BUSY, "busy")
         self.exchange.route(ENGAGED, "congestion")
         self.exchange.route(NOBODY, "no_answer")
-        self.make: Make = lambda loop, deliver: SocketLine(
-            PhoneLineConfig(driver=LineDriver.SOCKET, address=f"127.0.0.1:{self.exchange.port}"),
-            folder,
-            loop,
-            deliver,
-            caller="1001",
-        )
+        self.kind = kind
+        self.modem: ModemSim | None = None
+        address = f"127.0.0.1:{self.exchange.port}"
+        if kind == "socket":
+            config = PhoneLineConfig(driver=LineDriver.SOCKET, address=address)
+            self.make: Make = lambda loop, deliver: SocketLine(
+                config, folder, loop, deliver, caller="1001"
+            )
+            return
+        link = folder / "modem"
+        self.modem = ModemSim(address, kind.removeprefix("modem-"), link, "1001").start()
+        modem = PhoneLineConfig(driver=LineDriver.MODEM, device=str(link))
+        self.make = lambda loop, deliver: ModemLine(modem, loop, deliver, poll_s=0.3)
 
     def stop(self) -> None:
+        if self.modem is not None:
+            self.modem.stop()
         self.exchange.stop()
         self.far.stop()
 
@@ -138,9 +158,9 @@ class World:
         return calls
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
+@pytest.fixture(params=KINDS)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    world = World(request.param, tmp_path)
     yield world
     world.stop()
 
@@ -160,12 +180,8 @@ def test_a_whole_report(world: World) -> None:
             played_s = time.monotonic() - began
             # 16 digits of 100 ms and the silence before: told when it has gone, not when queued
             assert 1.7 < played_s < 3.0
-            await rig.until(lambda one: isinstance(one, ToneHeard) and one.hz == 1400 and one.on)
-            ended = await rig.until(
-                lambda one: isinstance(one, ToneHeard) and one.hz == 1400 and not one.on
-            )
-            assert isinstance(ended, ToneHeard)
-            assert 750 <= ended.lasted_ms <= 950
+            kiss = await rig.tone(1400, on=False)
+            assert 750 <= kiss.lasted_ms <= 950
             await rig.release()
             assert [call.blocks for call in world.far.calls] == [[MESSAGE]]
             await asyncio.to_thread(_until, lambda: world.far.calls[0].ended)
