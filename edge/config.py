@@ -8,6 +8,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from edge.config_phone import PhoneConfig
+
 Name = Annotated[str, Meta(min_length=1, max_length=80)]
 Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 Millis = Annotated[int, Meta(ge=1, le=60_000)]
@@ -205,7 +207,9 @@ class PanelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     name: Name
     areas: Annotated[tuple[AreaConfig, ...], Meta(min_length=1)]
     zones: Annotated[tuple[ZoneConfig, ...], Meta(min_length=1)]
-    mqtt: MqttConfig
+    mqtt: MqttConfig | None = None
+    """Absent only under `phone.policy = "phone-only"`."""
+    phone: PhoneConfig | None = None
     name_zh: str = ""
     site_class: Annotated[
         str,

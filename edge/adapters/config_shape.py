@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import re
+import types
 import typing
 import unicodedata
 from collections.abc import Mapping
@@ -21,6 +22,14 @@ _PATTERNS: Final[dict[str, Phrase]] = {
         '引脚如 "gpio:17"，或模数转换输入如 "adc:0.3"',
     ),
     r"^([01]\d|2[0-3]):[0-5]\d$": Phrase('a local time like "08:30"', '当地时间，如 "08:30"'),
+    r"^[0-9*#,]{1,32}$": Phrase(
+        'a number as dialled: digits, * and #, "," for a pause of 2 s',
+        '拨打的号码：数字、* 和 #，"," 表示停顿 2 秒',
+    ),
+    r"^([0-9B-F]{4}|[0-9B-F]{10})$": Phrase(
+        "4 digits, or 10, as the centre gave them; digits are 0-9 and B-F",
+        "接警中心分配的 4 位或 10 位账号；可用 0-9 与 B-F",
+    ),
     r"^[0-9a-f]{64}$": Phrase(
         "64 hexadecimal digits as printed by `tocsin-edge hash-code`",
         "`tocsin-edge hash-code` 输出的 64 位十六进制数",
@@ -116,6 +125,8 @@ def _field(
     inner, several = _struct_type(field.type)
     if inner is None:
         _leaf(draft, field, value, key, report)
+    elif value is None and field.default is None:
+        draft.fields[field.name] = None
     elif several:
         if not isinstance(value, list | tuple):
             report.add(
@@ -188,7 +199,7 @@ def _whole(draft: Draft, key: str, report: Report) -> Any:
 def _default(field: msgspec.structs.FieldInfo) -> Any:
     value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
     inner, several = _struct_type(field.type)
-    if inner is None:
+    if inner is None or value is None:
         return value
     if several:
         return []
@@ -205,6 +216,9 @@ def _struct_type(kind: Any) -> tuple[type[msgspec.Struct] | None, bool]:
     if typing.get_origin(kind) is tuple:
         inner, _ = _struct_type(typing.get_args(kind)[0])
         return inner, True
+    if isinstance(kind, types.UnionType):
+        several = [one for one in typing.get_args(kind) if one is not types.NoneType]
+        return _struct_type(several[0]) if len(several) == 1 else (None, False)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return kind, False
     return None, False

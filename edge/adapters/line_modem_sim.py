@@ -83,6 +83,11 @@ class ModemSim:
         """Where the panel opens it."""
         return str(self._link) if self._link is not None else self._slave_path
 
+    @property
+    def in_use(self) -> bool:
+        """Whether a telephone beside it is known to be lifted."""
+        return self._dte.in_use
+
     def start(self) -> Self:
         """Plug it in, both sides."""
         self._thread.start()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +49,19 @@ class CodeEntered(msgspec.Struct, frozen=True, tag="code", tag_field="do", kw_on
     on: bool = True
 
 
-Request = StatusAsked | CodeEntered
+class PhoneAsked(msgspec.Struct, frozen=True, tag="phone", tag_field="do"):
+    """The phone path, with its steps numbered above `after`."""
+
+    after: int = 0
+
+
+class PhoneTestAsked(msgspec.Struct, frozen=True, tag="phone_test", tag_field="do"):
+    """Make a test call; the steps tell how it goes."""
+
+    by: Annotated[str, Meta(max_length=32, pattern="^[A-Za-z0-9_.-]*$")] = ""
+
+
+Request = StatusAsked | CodeEntered | PhoneAsked | PhoneTestAsked
 
 
 class AreaStatus(msgspec.Struct, frozen=True):
@@ -70,8 +82,46 @@ class ZoneStatus(msgspec.Struct, frozen=True):
     note: str
 
 
+class PathStatus(msgspec.Struct, frozen=True):
+    """One path: `state` up, down or untried, why, and how much it still has to tell."""
+
+    state: str
+    cause: str
+    owed: int
+
+
+class PhoneStep(msgspec.Struct, frozen=True):
+    """What a phone call did; `at_s` is monotonic."""
+
+    number: int
+    at_s: float
+    what: str
+    detail: str = ""
+
+
+class PhoneStatus(msgspec.Struct, frozen=True):
+    """The phone path in full. `up` None: not tried yet; times in seconds from now."""
+
+    up: bool | None
+    cause: str
+    line: bool | None
+    policy: str
+    numbers: tuple[str, ...]
+    owed: int
+    step: str
+    last: str
+    last_detail: str
+    failed_in_a_row: int
+    next_call_s: float | None
+    next_test_s: float | None
+    counted: int
+    steps: list[PhoneStep]
+
+
 class PanelStatus(msgspec.Struct, frozen=True):
-    """The running panel as `tocsin-edge status` shows it."""
+    """The running panel as `tocsin-edge status` shows it. `owed` and `path` are those of the first
+    path; `paths` tells all.
+    """
 
     panel: str
     name: str
@@ -84,6 +134,7 @@ class PanelStatus(msgspec.Struct, frozen=True):
     areas: list[AreaStatus]
     zones: list[ZoneStatus]
     outputs: dict[str, bool]
+    paths: dict[str, PathStatus] = {}
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -93,6 +144,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     zones: tuple[int, ...] = ()
     status: PanelStatus | None = None
+    phone: PhoneStatus | None = None
 
 
 def action_of(entered: CodeEntered) -> Action | None:
@@ -122,24 +174,25 @@ def status_of(
     *,
     epoch: int,
     seq: int,
-    owed: int,
     clock: str,
-    path: str,
+    paths: Mapping[str, PathStatus],
     shell_faults: Sequence[str],
 ) -> PanelStatus:
-    """The status of this view."""
+    """The status of this view. `paths`: the first one first."""
+    first = next(iter(paths.values()), PathStatus("down", "", 0))
     return PanelStatus(
         panel=config.id,
         name=config.name,
         epoch=epoch,
         seq=seq,
-        owed=owed,
+        owed=first.owed,
         clock=clock,
-        path=path,
+        path=first.state,
         faults=[*view.faults, *shell_faults],
         areas=[AreaStatus(a.number, a.name, a.mode, a.memory_latched) for a in view.areas],
         zones=[ZoneStatus(z.number, z.name, z.state, _note(z)) for z in view.zones],
         outputs=dict(view.outputs),
+        paths=dict(paths),
     )
 
 

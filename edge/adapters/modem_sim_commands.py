@@ -111,7 +111,7 @@ class Dte:
         self._player = Player()
         self._ear = Ear(LISTEN)
         self._volts = 0.0
-        self._in_use = False
+        self.in_use = False
         self._x = 4
         self._dial_tone = False
         self._dialling: Dialling | None = None
@@ -122,7 +122,7 @@ class Dte:
     def voltage(self, up: bool, *, in_use: bool = False) -> None:
         """The wall's voltage came, went, or a telephone beside us was lifted."""
         was, self._volts = self._volts, 48.0 if up else 0.4
-        self._in_use = in_use
+        self.in_use = in_use
         if was > 1 and not up and self.state in {State.HEARING, State.DUPLEX, State.PLAYING}:
             self._shell.to_dte(b"\x10l")
 
@@ -335,7 +335,7 @@ class Dte:
     def _voltage(self) -> bool:
         if not self._kind.volts:
             return False
-        volts = 7.0 if self._volts > 1 and (self.off_hook or self._in_use) else self._volts
+        volts = 7.0 if self._volts > 1 and (self.off_hook or self.in_use) else self._volts
         self._shell.say(f"{volts:.2f}")
         return self._ok()
 

@@ -25,7 +25,7 @@ import msgspec
 from edge.adapters.config_file import load
 from edge.app import PanelBridge
 from edge.field.reading import Reading, ReadingState
-from edge.reporting.reporter import Acknowledged, ReporterEffect
+from edge.journal.record_types import OwedKey
 from protocols.instants import Instant
 from tests.support.storm import Storm
 
@@ -44,13 +44,12 @@ class Timed(PanelBridge):
             self.started_ns = time.monotonic_ns()
         super()._from_field(reading, at)
 
-    def _carry_report(self, effect: ReporterEffect) -> None:
-        ours = isinstance(effect, Acknowledged) and any(key.zone == 1 for key in effect.keys)
-        if ours and self.started_ns:
+    def acknowledged(self, path: str, keys: tuple[OwedKey, ...]) -> None:
+        if self.started_ns and any(key.zone == 1 for key in keys):
             self.taken_ns.append(time.monotonic_ns() - self.started_ns)
             self.started_ns = 0
             self.acked.set()
-        super()._carry_report(effect)
+        super().acknowledged(path, keys)
 
 
 def fdatasyncs(directory: Path, count: int) -> list[float]:

@@ -1,0 +1,250 @@
+"""The phone path of the panel: carries out what the Dialler decides (`edge/reporting/phone`)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from edge.adapters.line_modem import ModemLine
+from edge.adapters.line_socket import SocketLine
+from edge.adapters.local_socket import PhoneStatus, PhoneStep
+from edge.adapters.wall_clock import monotonic
+from edge.config import PanelConfig
+from edge.config_phone import LineDriver, PhoneConfig, PolicyKind
+from edge.journal.record_types import OwedKey, Stored
+from edge.journal_thread import JournalThread
+from edge.mqtt_reporting import Host
+from edge.panel.inputs import Fault, PathChanged
+from edge.reporting.phone.call_types import Ended, Note
+from edge.reporting.phone.dialler import Dialler
+from edge.reporting.phone.dialler_types import (
+    CallAsked,
+    Calling,
+    DiallerEffect,
+    DiallerInput,
+    Elsewhere,
+    Forget,
+    JournalEvent,
+    Keep,
+    Memory,
+    MqttPath,
+    NotCommunicated,
+    OwePhone,
+    Reportable,
+    Settled,
+)
+from edge.reporting.phone.line import Line, LineInput
+from edge.reporting.reporter_types import PathState
+from protocols.instants import NS_PER_S
+from protocols.mqtt.payloads import Record
+from protocols.panel_event import Code, PanelEvent
+
+log = logging.getLogger(__name__)
+
+PHONE: Final = "phone"
+MEMORY: Final = "phone.state"
+LOG_KEPT: Final = 400
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """The state file."""
+
+    boot: str
+    memory: Memory
+
+
+class PhoneReporting:
+    """Dialler and line. What a call did is kept as steps, for status and test calls."""
+
+    def __init__(
+        self,
+        config: PanelConfig,
+        phone: PhoneConfig,
+        data: Path,
+        boot: str,
+        journal: JournalThread,
+        host: Host,
+    ) -> None:
+        self._phone = phone
+        self._boot = boot
+        self._file = data / MEMORY
+        self._journal = journal
+        self._host = host
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._steps: deque[PhoneStep] = deque(maxlen=LOG_KEPT)
+        self._counted = 0
+        self._stopped = False
+        seed = int.from_bytes(hashlib.sha256(config.id.encode()).digest()[:8], "big")
+        memory = read_memory(self._file, boot)
+        self._dialler = Dialler(phone, seed, memory, mqtt=config.mqtt is not None)
+        self._line = self._open(data)
+
+    def _open(self, data: Path) -> Line:
+        line = self._phone.line
+        if line.driver is LineDriver.MODEM:
+            return ModemLine(line, self._loop, self._from_line)
+        return SocketLine(line, data, self._loop, self._from_line)
+
+    def owed(self) -> int:
+        """How many Records are still to be told by phone."""
+        return self._dialler.owed()
+
+    async def start(self, mqtt_owes: Sequence[OwedKey] | None) -> None:
+        """Take up what the journal owes; `mqtt_owes`: what MQTT still does, None without MQTT."""
+        store = self._journal.store
+        keys = await self._journal.on_disk(lambda: store.owed(PHONE))
+        raws = await self._journal.raws(keys)
+        items = [
+            Reportable(key, msgspec.json.decode(raw, type=Record).event)
+            for key in keys
+            if (raw := raws.get((key.epoch, key.seq))) is not None
+        ]
+        self._give(OwePhone(tuple(items)))
+        if mqtt_owes is not None:
+            owed = {(key.epoch, key.seq) for key in mqtt_owes}
+            self._give(Elsewhere(tuple(k for k in keys if (k.epoch, k.seq) not in owed)))
+        self._line.start()
+
+    def stop(self) -> None:
+        """Hang up and let go of the line."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._line.stop()
+
+    # -- what happens elsewhere ------------------------------------------------------------------
+
+    def stored(self, made: Sequence[tuple[Stored, PanelEvent]]) -> None:
+        """These were committed."""
+        self._give(OwePhone(tuple(Reportable(item.key, event) for item, event in made)))
+
+    def reissued(self, stored: Sequence[Stored], epoch: int, upto: int) -> None:
+        """The journal gave what was owed new numbers."""
+        self._give(Forget(epoch, upto))
+        self.stored([(item, msgspec.json.decode(item.raw, type=Record).event) for item in stored])
+
+    def acknowledged_elsewhere(self, keys: tuple[OwedKey, ...]) -> None:
+        """MQTT delivered these."""
+        self._give(Elsewhere(keys))
+
+    def mqtt_path(self, *, up: bool) -> None:
+        """MQTT's end-to-end truth."""
+        self._give(MqttPath(up))
+
+    def test_call(self, by: str) -> None:
+        """Somebody wants a test call."""
+        self._give(CallAsked(by))
+
+    # -- the machine -----------------------------------------------------------------------------
+
+    def _from_line(self, given: LineInput) -> None:
+        self._give(given)
+
+    def _give(self, given: DiallerInput) -> None:
+        if self._stopped:
+            return
+        for effect in self._dialler.receive(given, monotonic()):
+            self._carry(effect)
+        self._arm()
+
+    def _tick(self) -> None:
+        for effect in self._dialler.tick(monotonic()):
+            self._carry(effect)
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._dialler.deadline()
+        if due is not None and not self._stopped:
+            wait_s = max(0.0, (due - monotonic()) / NS_PER_S)
+            self._timer = self._loop.call_later(wait_s, self._tick)
+
+    def _carry(self, effect: DiallerEffect) -> None:
+        match effect:
+            case Settled(keys):
+                self._journal.acknowledge(PHONE, keys)
+            case JournalEvent(event):
+                self._host.emit(event)
+            case NotCommunicated(on, detail):
+                self._host.feed(Fault(Code.FAILED_TO_COMMUNICATE, on, detail))
+            case Keep(memory):
+                kept = msgspec.json.encode(_Kept(self._boot, memory))
+                self._journal.on_disk(partial(write_memory, self._file, kept))
+            case PathState(up, cause):
+                self._step("path_up" if up else "path_down", cause)
+                self._host.path_changed(PathChanged(PHONE, up, cause))
+            case Calling(number, why):
+                self._step("calling" if number else "checking_line", f"{number} {why}".strip())
+            case Note(what, detail):
+                self._step(what, detail)
+            case Ended(cause, detail, at):
+                self._step("ended", f"{cause.value} {at.value}: {detail}".rstrip(": "))
+            case _:
+                self._line.order(effect)
+
+    def _step(self, what: str, detail: str) -> None:
+        log.info("phone: %s %s", what, detail)
+        self._counted += 1
+        self._steps.append(PhoneStep(self._counted, monotonic() / NS_PER_S, what, detail))
+
+    # -- for people ------------------------------------------------------------------------------
+
+    def status(self, after: int = 0) -> PhoneStatus:
+        """The path now, with the steps numbered above `after`."""
+        view = self._dialler.view(monotonic())
+        last = view.last
+        return PhoneStatus(
+            up=view.up,
+            cause=view.cause,
+            line=view.line_present,
+            policy=self._phone.policy.value,
+            numbers=self._phone.numbers,
+            owed=view.owed,
+            step=view.step,
+            last="" if last is None else last.cause.value,
+            last_detail="" if last is None else last.detail,
+            failed_in_a_row=view.failed_in_a_row,
+            next_call_s=view.next_call_s,
+            next_test_s=view.next_test_s,
+            counted=self._counted,
+            steps=[step for step in self._steps if step.number > after],
+        )
+
+    @property
+    def fallback(self) -> bool:
+        """MQTT comes first."""
+        return self._phone.policy is PolicyKind.FALLBACK
+
+
+def read_memory(file: Path, boot: str) -> Memory:
+    """What was kept; nothing when it cannot be read. Instants hold in their own boot only."""
+    try:
+        kept = msgspec.json.decode(file.read_bytes(), type=_Kept)
+    except (OSError, msgspec.MsgspecError):
+        return Memory()
+    return kept.memory if kept.boot == boot else Memory(kept.memory.unmarked)
+
+
+def write_memory(file: Path, kept: bytes) -> None:
+    """Replace what stands there. A disk that refuses costs marks, never a report."""
+    new = file.with_suffix(".new")
+    try:
+        with new.open("wb") as stream:
+            stream.write(kept)
+            stream.flush()
+            os.fsync(stream.fileno())
+        new.replace(file)
+    except OSError as error:
+        log.warning("phone state not kept: %s", error)
