@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from collector.cli import cases, ledger, orders, panel, panels, replay, run
+from collector.cli import accounts, cases, ledger, orders, panel, panels, receivers, replay, run
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,6 +14,8 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.add_typer(panel.app, name="panel")
+app.add_typer(receivers.app, name="receiver")
+app.add_typer(accounts.app, name="account")
 app.command("panels")(panels.panels)
 app.command("cases")(cases.cases)
 app.command("case")(cases.case)

@@ -27,19 +27,22 @@ from collector.intake import (
     Malformed,
     Noticed,
     PathChanged,
+    Received,
     Refused,
     Supervisor,
     Willed,
     WillSeen,
     read,
 )
+from collector.ports import Registered
+from collector.receiving import Receiving
 from collector.records.case import OperatorAct
 from collector.records.chain import rows_digest
 from collector.records.ledger_entry import EntryKind
 from collector.records.signal import PATH_MQTT
 from protocols.instants import Instant, UtcTime
 from protocols.mqtt.payloads import Command, SendTest, StandDown
-from protocols.mqtt.topics import ACK, COMMAND
+from protocols.mqtt.topics import ACK, COMMAND, RECEPTION, RECEPTION_ACK
 from protocols.panel_event import Code, PanelEvent, Qualifier
 
 _encode = msgspec.json.Encoder().encode
@@ -80,12 +83,14 @@ class Admitting:
         self,
         config: CollectorConfig,
         store: LedgerStore,
-        is_registered: Callable[[str], bool],
+        registered: Registered,
         now: Instant,
     ) -> None:
         self._config = config
         self._store = store
-        self._is_registered = is_registered
+        self._registered = registered
+        self._is_registered = registered.is_registered
+        self._receiving = Receiving(config, store, registered, now)
         self._intake = Intake(config.intake)
         self._cards: dict[str, str] = {}
         self._supervisor = self._supervision(now)
@@ -147,12 +152,17 @@ class Admitting:
 
     def deadline(self) -> Instant | None:
         """When `admit` has something to do without a message."""
-        dues = [d for d in (self._intake.deadline(), self._supervisor.deadline()) if d is not None]
-        return min(dues, default=None)
+        machines = (self._intake, self._supervisor, self._receiving)
+        return min((d for d in (m.deadline() for m in machines) if d is not None), default=None)
+
+    def phone_deadline(self) -> UtcTime | None:
+        """The same, in the ledger's time."""
+        return self._receiving.phone_deadline()
 
     def forgive(self, now: Instant) -> None:
         """We could not hear for a while: nobody's silence counts yet."""
         self._supervisor.forgive(now)
+        self._receiving.forgive(now)
 
     def _admit(
         self, messages: Iterable[Message], now: Instant, received: Callable[[Instant], UtcTime]
@@ -161,7 +171,7 @@ class Admitting:
         judged: list[tuple[Inbound, Instant, bool]] = []
         for message in messages:
             inbound = read(message.topic, message.payload)
-            judged.append((inbound, message.received, self._is_registered(inbound.panel)))
+            judged.append((inbound, message.received, self._may_speak(inbound)))
         ours = [inbound for inbound, _, registered in judged if registered]
         for panel, epoch in intake.wanted(ours):
             intake.adopt(store.run(panel, epoch), now)
@@ -170,29 +180,55 @@ class Admitting:
             doubtful.setdefault((panel, epoch), []).append(seq)
         for (panel, epoch), seqs in doubtful.items():
             intake.inform(store.digests(panel, epoch, seqs))
+        self._receiving.load(ours)
 
         draft = Draft(at=UtcTime(0))
         outgoing: list[Outgoing] = []
         records = 0
         for inbound, at, registered in judged:
+            if registered and isinstance(inbound, Received):
+                self._received(inbound, draft, at, received(at))
+                continue
             effects = intake.receive(inbound, at, registered=registered)
             self._carry_out(effects, draft, outgoing, at, received(at))
             records += len(getattr(inbound, "carried", ()))
         self._carry_out(intake.tick(now), draft, outgoing, now, received(now))
         for changed in self._supervisor.tick(now):
             self._path(changed, draft, received(now))
+        self._receiving.tick(draft, now, received)
         draft.at = received(now)
         for state in intake.changed():
             draft.add(Statement.RUN, store.run_row(state))
+        self._receiving.store_changed(draft)
         store.commit(draft)
 
         acks = [Outgoing(panel, ACK, _encode(ack)) for panel, ack in intake.committed()]
+        for name, taken in self._receiving.committed():
+            acks.append(Outgoing(name, RECEPTION_ACK, _encode(taken)))
         stored = sum(1 for row in draft.signals if row[2] == PATH_MQTT)
         self.tally.messages += len(judged)
         self.tally.signals += len(draft.signals)
         self.tally.repeats += records - stored
         self.tally.refused = intake.refused
         return acks + outgoing
+
+    def _may_speak(self, inbound: Inbound) -> bool:
+        """A receiver speaks for accounts, on `rx` only; a panel for itself, elsewhere (R1)."""
+        if isinstance(inbound, Received):
+            return self._registered.is_receiver(inbound.panel)
+        if isinstance(inbound, Malformed):
+            known = self._registered.is_receiver(inbound.panel)
+            return known or self._is_registered(inbound.panel)
+        return self._is_registered(inbound.panel)
+
+    def _received(self, inbound: Received, draft: Draft, at: Instant, utc: UtcTime) -> None:
+        """A registered receiver's message; what of it cannot even be numbered is refused."""
+        self._receiving.receive(inbound, draft, at, utc)
+        for reason in inbound.lost:
+            bad = Malformed(inbound.panel, reason, "reception.py Taken", b"", 0, RECEPTION)
+            for effect in self._intake.receive(bad, at, registered=True):
+                if isinstance(effect, Refused):
+                    self._refuse(effect, draft, utc)
 
     def _carry_out(
         self,
@@ -271,6 +307,9 @@ class Admitting:
         q = Qualifier.NEW if before else Qualifier.STATUS
         event = PanelEvent(code=Code.SITE_CHANGED, q=q, detail=f"card={card.digest}")
         self._notice(draft, card.panel, event, received)
+        claim = self._receiving.check_claim(card.card)
+        if claim is not None:
+            self._notice(draft, card.panel, claim, received)
 
     def _supervision(self, now: Instant) -> Supervisor:
         supervisor = Supervisor(self._config.supervision)
@@ -284,6 +323,7 @@ class Admitting:
         self._cards.clear()
         try:
             self._store.reload()
+            self._receiving.rolled_back(now)
             self._supervisor = self._supervision(now)
         except StoreError:
             self._supervisor.forgive(now)

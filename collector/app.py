@@ -91,7 +91,7 @@ class Collector:
         self._judging = Judging(self.config.dedupe, self._store, self._make_cases)
         self._clock = LedgerClock(UtcTime(max(received, self._judging.horizon)))
         self._admitting = Admitting(
-            self.config, self._store, self._registered.is_registered, self._clock.now()
+            self.config, self._store, self._registered, self._clock.now()
         )
         if self._store.path is not None:
             self._checkpointer = Checkpointer(self._store.path)
@@ -198,7 +198,9 @@ class Collector:
         # must not be overtaken by its own deadline.
         now = messages[-1].received if messages and len(self._inbox) else self._clock.now()
         due = self._admitting.deadline()
-        if not messages and (due is None or due > now):
+        phone = self._admitting.phone_deadline()
+        quiet = phone is None or self._clock.until(phone) > 0
+        if not messages and quiet and (due is None or due > now):
             return
         if not self._link.up:
             self._admitting.forgive(now)

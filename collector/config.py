@@ -23,6 +23,18 @@ class LimitsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Signals not yet judged beyond which judging goes before receiving."""
 
 
+class PhoneTimes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A phone report bears no time. What it tells of happened `least_s` to `most_s` before it was
+    complete: seizing, dialling, ringing, handshake and its turn in the call, for up to two tries.
+    A panel that redials for longer is not covered by that bound; dedupe does not rely on it.
+    """
+
+    least_s: float = 4.0
+    most_s: float = 90.0
+    notice_every_s: float = 3600.0
+    """One account is told as unknown or ambiguous this often at most."""
+
+
 class CollectorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`ledger_url` empty: SQLite in `data_dir`. `rules`: preset or file; empty: default."""
 
@@ -33,6 +45,8 @@ class CollectorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     intake: intake_stage.Policy = intake_stage.Policy()
     supervision: intake_stage.SupervisionPolicy = intake_stage.SupervisionPolicy()
     dedupe: dedupe_stage.Policy = dedupe_stage.Policy()
+    receptions: intake_stage.ReceptionPolicy = intake_stage.ReceptionPolicy()
+    phone: PhoneTimes = PhoneTimes()
     store_retry_s: float = 0.5
     """First wait after the ledger refused a commit; doubles up to ten times that."""
 

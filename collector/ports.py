@@ -7,6 +7,8 @@ from typing import Protocol
 
 import msgspec
 
+from collector.intake import AccountBook
+
 
 class Link(Protocol):
     """The way to the panels (`collector.adapters.mqtt_link`)."""
@@ -30,6 +32,14 @@ class Registered(Protocol):
 
     def is_registered(self, panel: str) -> bool:
         """True for a known panel that is not revoked."""
+        ...
+
+    def is_receiver(self, name: str) -> bool:
+        """True for a known phone receiver that is not revoked."""
+        ...
+
+    def book(self) -> AccountBook:
+        """Which account is which panel's; the same object until it changes."""
         ...
 
 

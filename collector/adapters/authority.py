@@ -46,6 +46,7 @@ from collector.adapters.registry import (
     Certificate,
     RegisteredPanel,
     Registry,
+    Role,
     check_panel_id,
 )
 from protocols.instants import US_PER_S, UtcTime
@@ -149,8 +150,10 @@ class Authority:
         note: str = "",
         keep_old: bool = False,
         days: int = CLIENT_DAYS,
+        role: Role = Role.PANEL,
     ) -> Issued:
         """Make a certificate for `panel` in `out_dir` (panel.crt, panel.key, ca.crt); register it.
+        For a receiver the files are receiver.crt and receiver.key.
 
         Older certificates of the panel are revoked at once unless `keep_old`. The files are written
         before the registry, so a crash between leaves an unknown certificate, which nobody admits.
@@ -160,20 +163,23 @@ class Authority:
         out_dir.mkdir(parents=True, exist_ok=True)
         with self._lock():
             key, made = self._make_client(panel, days)
-            pair = KeyPair(out_dir / "ca.crt", out_dir / "panel.crt", out_dir / "panel.key")
+            crt, secret = out_dir / f"{role.value}.crt", out_dir / f"{role.value}.key"
+            pair = KeyPair(out_dir / "ca.crt", crt, secret)
             _write_pair(pair, key, made)
             replace_file(pair.ca, self.ca_file.read_bytes(), PUBLIC)
             entry = describe(made)
             registered = self._registry.add_certificate(
-                panel, entry, self._utc(), note=note, keep_old=keep_old
+                panel, entry, self._utc(), note=note, keep_old=keep_old, role=role
             )
             self._write_crl()
         return Issued(registered, entry, pair.ca, pair.cert, pair.key)
 
-    def revoke(self, panel: str, serial: str | None = None) -> RegisteredPanel:
-        """Revoke the panel, or one of its certificates. Raises RegistryError when unknown."""
+    def revoke(
+        self, panel: str, serial: str | None = None, role: Role = Role.PANEL
+    ) -> RegisteredPanel:
+        """Revoke the bearer, or one of its certificates. Raises RegistryError when unknown."""
         with self._lock():
-            registered = self._registry.revoke(panel, self._utc(), serial)
+            registered = self._registry.revoke(panel, self._utc(), serial, role)
             self._write_crl()
         return registered
 
@@ -264,7 +270,8 @@ class Authority:
 
     def _write_crl(self) -> None:
         content = self._registry.content()
-        known = [entry for panel in content.panels for entry in panel.certificates]
+        everyone = (*content.panels, *content.receivers)
+        known = [entry for bearer in everyone for entry in bearer.certificates]
         revoked = [
             entry
             for entry in (*known, *content.own)

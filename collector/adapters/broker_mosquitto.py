@@ -14,20 +14,36 @@ from collector.adapters.authority import Authority
 from collector.adapters.durable_file import PUBLIC, replace_file
 from collector.adapters.registry import COLLECTOR
 from protocols.mqtt.payloads import MAX_PAYLOAD_BYTES
-from protocols.mqtt.topics import FROM_PANEL, ROOT, TO_PANEL
+from protocols.mqtt.topics import FROM_PANEL, FROM_RECEIVER, ROOT, TO_PANEL, TO_RECEIVER
 
 
-def access_list() -> str:
-    """The ACL file: `%u` is the panel id from the certificate."""
+def access_list(receivers: Sequence[str] = ()) -> str:
+    """The ACL file: `%u` is the panel id from the certificate.
+
+    A pattern holds for every name, so what is a receiver's alone stands under its name, and what
+    the patterns would give it is denied there (denials come first).
+    """
     lines = [
         f"user {COLLECTOR}",
-        *(f"topic read {ROOT}/+/{leaf}" for leaf in FROM_PANEL),
-        *(f"topic write {ROOT}/+/{leaf}" for leaf in TO_PANEL),
+        *(f"topic read {ROOT}/+/{leaf}" for leaf in (*FROM_PANEL, *FROM_RECEIVER)),
+        *(f"topic write {ROOT}/+/{leaf}" for leaf in (*TO_PANEL, *TO_RECEIVER)),
+        *_of_receivers(receivers),
         "",
         *(f"pattern write {ROOT}/%u/{leaf}" for leaf in FROM_PANEL),
         *(f"pattern read {ROOT}/%u/{leaf}" for leaf in TO_PANEL),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _of_receivers(receivers: Sequence[str]) -> list[str]:
+    lines: list[str] = []
+    for name in receivers:
+        lines += ["", f"user {name}"]
+        lines += [f"topic write {ROOT}/{name}/{leaf}" for leaf in FROM_RECEIVER]
+        lines += [f"topic read {ROOT}/{name}/{leaf}" for leaf in TO_RECEIVER]
+        denied = (*FROM_PANEL, *TO_PANEL)
+        lines += [f"topic deny {ROOT}/{name}/{leaf}" for leaf in denied]
+    return lines
 
 
 def fragment(folder: Path, port: int) -> str:
@@ -52,7 +68,11 @@ log_type information
 
 
 def write_fragment(
-    authority: Authority, out_dir: Path, server_names: Sequence[str], port: int
+    authority: Authority,
+    out_dir: Path,
+    server_names: Sequence[str],
+    port: int,
+    receivers: Sequence[str] = (),
 ) -> list[Path]:
     """Write all files into `out_dir`, the configuration first; keeps a server key made before."""
     folder = out_dir.absolute()
@@ -61,7 +81,7 @@ def write_fragment(
         authority.issue_server(folder, server_names)
     content = {
         "tocsin.conf": fragment(folder, port).encode(),
-        "tocsin.acl": access_list().encode(),
+        "tocsin.acl": access_list(receivers).encode(),
         "ca.crt": authority.ca_file.read_bytes(),
         "crl.pem": authority.crl_file.read_bytes(),
     }

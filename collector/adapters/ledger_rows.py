@@ -7,9 +7,10 @@ import msgspec
 from collector.intake import Carried
 from collector.records.ledger_entry import EntryKind, LedgerEntry
 from collector.records.placement import UNTIMED_ERR_US
-from collector.records.signal import PATH_CENTRE, PATH_MQTT, Signal
+from collector.records.signal import PATH_CENTRE, PATH_MQTT, PATH_PHONE, PhoneCall, Signal
 from protocols.instants import Instant, UtcTime
 from protocols.mqtt.payloads import Record
+from protocols.mqtt.reception import Report, Taken
 from protocols.panel_event import PanelEvent
 
 SignalRow = tuple[
@@ -74,10 +75,80 @@ def centre_row(id_: int, panel: str, event: PanelEvent, received: UtcTime) -> Si
     )
 
 
+class PhoneBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`body` of a phone Signal: the spool's entry as sent, and whose account it is."""
+
+    receiver: str
+    epoch: int
+    taken: msgspec.Raw
+    candidates: tuple[str, ...] = ()
+
+
+class _PhoneIn(msgspec.Struct, frozen=True):
+    receiver: str
+    epoch: int
+    taken: Taken
+    candidates: tuple[str, ...] = ()
+
+
+_phone_in = msgspec.json.Decoder(_PhoneIn).decode
+
+
+def phone_row(
+    id_: int, panel: str, code: int, received: UtcTime, at: UtcTime, err_us: int, body: PhoneBody
+) -> SignalRow:
+    """A report of a phone receiver; it carries no time of its own and no identity."""
+    return (
+        id_,
+        panel,
+        PATH_PHONE,
+        received,
+        0,
+        0,
+        "",
+        at,
+        err_us,
+        "",
+        None,
+        1,
+        1,
+        0,
+        code,
+        _encode(body),
+    )
+
+
+def _phone_of(body: bytes) -> tuple[PanelEvent, PhoneCall]:
+    """The event and the call of a phone Signal's body."""
+    found = _phone_in(body)
+    report = found.taken.what
+    assert isinstance(report, Report)
+    event = report.event
+    if len(found.candidates) != 1:
+        told = "+".join(found.candidates[:8]) or "none"
+        detail = f"account={report.account};panels={told};{event.detail}".rstrip(";")
+        event = msgspec.structs.replace(event, detail=detail)
+    return event, PhoneCall(
+        receiver=found.receiver,
+        line=found.taken.line,
+        call=report.call,
+        index=report.index,
+        account=report.account,
+        format=report.format,
+        taken=found.taken.at,
+        caller=report.caller,
+        mark=report.mark,
+        candidates=found.candidates,
+    )
+
+
 def signal_of(row: SignalRow) -> Signal:
     """The Signal a row holds."""
-    identified = row[6] != ""
-    event = _record_in(row[15]).event if identified else _event_in(row[15])
+    phone: PhoneCall | None = None
+    if row[2] == PATH_PHONE and not row[6]:
+        event, phone = _phone_of(row[15])
+    else:
+        event = _record_in(row[15]).event if row[6] != "" else _event_in(row[15])
     return Signal(
         id=row[0],
         panel=row[1],
@@ -93,6 +164,7 @@ def signal_of(row: SignalRow) -> Signal:
         mono=None if row[10] is None else Instant(row[10]),
         recorded=bool(row[12]),
         conflict=bool(row[13]),
+        phone=phone,
     )
 
 

@@ -187,6 +187,42 @@ cursors: Final = Table(
     _int("signal"),
     _int("horizon"),
 )
+receptions: Final = Table(
+    "receptions",
+    metadata,
+    _text("receiver"),
+    _int("epoch"),
+    _int("seq"),
+    _text("digest"),
+    _int("signal"),
+    PrimaryKeyConstraint("receiver", "epoch", "seq", "digest"),
+)
+spools: Final = Table(
+    "spools",
+    metadata,
+    _text("receiver"),
+    _int("epoch"),
+    _int("upto"),
+    PrimaryKeyConstraint("receiver", "epoch"),
+)
+receivers: Final = Table(
+    "receivers",
+    metadata,
+    Column("receiver", Text, primary_key=True),
+    _int("received"),
+    Column("period_s", Float, nullable=False),
+    _int("lost"),
+    _int("since"),
+    _blob("state"),
+)
+phone_paths: Final = Table(
+    "phone_paths",
+    metadata,
+    Column("panel", Text, primary_key=True),
+    _int("heard"),
+    _int("lost"),
+    _int("since"),
+)
 ledger: Final = Table(
     "ledger",
     metadata,

@@ -28,6 +28,13 @@ class Statement(Enum):
     ANCHOR = auto()
     MACHINE = auto()
     CURSOR = auto()
+    RECEPTION = auto()
+    SPOOL = auto()
+    RECEIVER = auto()
+    """All columns; of a receiver already known `lost` and `since` stay."""
+    RECEIVER_PATH = auto()
+    """(lost, since, receiver)."""
+    PHONE_PATH = auto()
 
 
 _INSERTS = {
@@ -37,6 +44,7 @@ _INSERTS = {
     Statement.SITE_CARD: schema.site_cards,
     Statement.HANDOVER: schema.handovers,
     Statement.PLACEMENT: schema.placements,
+    Statement.RECEPTION: schema.receptions,
 }
 _UPSERTS = {
     Statement.RUN: schema.runs,
@@ -46,8 +54,11 @@ _UPSERTS = {
     Statement.ANCHOR: schema.anchors,
     Statement.MACHINE: schema.machine_state,
     Statement.CURSOR: schema.cursors,
+    Statement.SPOOL: schema.spools,
+    Statement.RECEIVER: schema.receivers,
+    Statement.PHONE_PATH: schema.phone_paths,
 }
-_KEPT = {Statement.PANEL: {"lost", "since"}}
+_KEPT = {Statement.PANEL: {"lost", "since"}, Statement.RECEIVER: {"lost", "since"}}
 
 
 def statements(placeholder: str) -> dict[Statement, str]:
@@ -66,6 +77,9 @@ def statements(placeholder: str) -> dict[Statement, str]:
         )
     p = placeholder
     made[Statement.PANEL_PATH] = f"UPDATE panels SET lost = {p}, since = {p} WHERE panel = {p}"  # noqa: S608
+    made[Statement.RECEIVER_PATH] = (
+        f"UPDATE receivers SET lost = {p}, since = {p} WHERE receiver = {p}"  # noqa: S608
+    )
     return made
 
 

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from collector import CollectorError
 from collector.adapters.ledger_rows import SignalRow, covered, signal_of
 from collector.adapters.ledger_statements import Statement, statements
-from collector.intake import RunState, Verdict
+from collector.intake import PhonePath, ReceiverVerdict, RunState, SpoolState, Verdict
 from collector.records import chain
 from collector.records.case import Case
 from collector.records.ledger_entry import EntryKind, SignalsBody
@@ -214,6 +214,37 @@ class LedgerStore:
                 "SELECT panel, boot, period_s, lost FROM panels"
             )
         ]
+
+    def spool(self, receiver: str, epoch: int) -> SpoolState:
+        """How far a receiver's spool was taken, or a new one."""
+        found = self._all(
+            "SELECT upto FROM spools WHERE receiver = :r AND epoch = :e", r=receiver, e=epoch
+        )
+        return SpoolState(receiver, epoch, int(found[0][0]) if found else 0)
+
+    def receptions(
+        self, receiver: str, epoch: int, first: int, last: int
+    ) -> list[tuple[str, int, int, str]]:
+        """(receiver, epoch, seq, digest) stored for the seqs `first` to `last`."""
+        rows = self._all(
+            "SELECT seq, digest FROM receptions WHERE receiver = :r AND epoch = :e "
+            "AND seq BETWEEN :a AND :b",
+            r=receiver,
+            e=epoch,
+            a=first,
+            b=last,
+        )
+        return [(receiver, epoch, int(seq), str(digest)) for seq, digest in rows]
+
+    def receivers(self) -> list[ReceiverVerdict]:
+        """Supervision of receivers as stored."""
+        rows = self._all("SELECT receiver, period_s, lost FROM receivers")
+        return [ReceiverVerdict(name, float(s), lost=bool(lost)) for name, s, lost in rows]
+
+    def phone_paths(self) -> list[PhonePath]:
+        """Panels that phone, as stored."""
+        rows = self._all("SELECT panel, heard, lost, since FROM phone_paths")
+        return [PhonePath(p, UtcTime(h), bool(lost), UtcTime(s)) for p, h, lost, s in rows]
 
     def card_digest(self, panel: str) -> str:
         """Digest of the panel's newest site card, or empty."""

@@ -22,7 +22,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
-from protocols.mqtt.topics import FROM_PANEL, ROOT, topic
+from protocols.mqtt.topics import FROM_PANEL, FROM_RECEIVER, ROOT, topic
 
 KEEPALIVE_S: Final = 15
 """A silent broker is given up after one to two of these."""
@@ -213,7 +213,8 @@ class _Session:
         if code.is_failure:
             self._fail(f"the broker refuses us: {code}")
             return
-        client.subscribe([(f"{ROOT}/+/{leaf}", self._qos) for leaf in FROM_PANEL])
+        leaves = (*FROM_PANEL, *FROM_RECEIVER)
+        client.subscribe([(f"{ROOT}/+/{leaf}", self._qos) for leaf in leaves])
 
     def _subscribed(
         self, _client: mqtt.Client, _data: Any, _mid: int, codes: list[ReasonCode], _props: Any

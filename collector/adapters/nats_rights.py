@@ -6,7 +6,8 @@ Rights come from the client certificate alone: `verify_and_map` looks up the cer
 | who | may publish | may subscribe |
 |---|---|---|
 | panel | tocsin.v1.<panel>.{ev,hb,site,will,gone} | tocsin.v1.<panel>.{ack,cmd} |
-| collector | tocsin.v1.*.{ack,cmd} | tocsin.v1.*.{ev,hb,site,will,gone} |
+| receiver | tocsin.v1.<receiver>.rx | tocsin.v1.<receiver>.rxack |
+| collector | tocsin.v1.*.{ack,cmd,rxack} | tocsin.v1.*.{ev,hb,site,will,gone,rx} |
 | revoked certificate | nothing, and a password nobody has | nothing |
 
 Nobody gets any `$MQTT`, `$JS` or `$SYS` subject; at QoS 0 no MQTT client needs one. A revoked
@@ -24,8 +25,10 @@ from collector.adapters.authority import KeyPair, identity
 from collector.adapters.registry import COLLECTOR, RegistryContent
 from protocols.instants import UtcTime
 from protocols.mqtt.payloads import MAX_PAYLOAD_BYTES
-from protocols.mqtt.topics import FROM_PANEL, ROOT, TO_PANEL
+from protocols.mqtt.topics import FROM_PANEL, FROM_RECEIVER, ROOT, TO_PANEL, TO_RECEIVER
 
+_FROM_ALL: Final = (*FROM_PANEL, *FROM_RECEIVER)
+_TO_ALL: Final = (*TO_PANEL, *TO_RECEIVER)
 LOG_BYTES: Final = 8 << 20
 LOG_FILES: Final = 4
 STORE_BYTES: Final = 256 << 20
@@ -59,16 +62,20 @@ def configuration(content: RegistryContent, at: Listening, lock_words: str, now:
     users = "\n".join(
         [
             *(
-                _user(COLLECTOR, entry.serial, TO_PANEL, FROM_PANEL, "*")
+                _user(COLLECTOR, entry.serial, _TO_ALL, _FROM_ALL, "*")
                 for entry in content.own
                 if entry.revoked is None
             ),
             *(
-                _user(panel.id, entry.serial, FROM_PANEL, TO_PANEL, panel.id)
-                if panel.active and entry.revoked is None
-                else _locked_user(panel.id, entry.serial, lock_words)
-                for panel in content.panels
-                for entry in panel.certificates
+                _user(one.id, entry.serial, publish, subscribe, one.id)
+                if one.active and entry.revoked is None
+                else _locked_user(one.id, entry.serial, lock_words)
+                for everyone, publish, subscribe in (
+                    (content.panels, FROM_PANEL, TO_PANEL),
+                    (content.receivers, FROM_RECEIVER, TO_RECEIVER),
+                )
+                for one in everyone
+                for entry in one.certificates
                 if entry.not_after > now
             ),
             *(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ import msgspec
 
 from collector import CollectorError
 from collector.adapters.durable_file import locked, replace_file
+from collector.intake.accounts import ACCOUNT, PSEUDO, Account, AccountBook
 from protocols.instants import UtcTime
 from protocols.mqtt.topics import PANEL_ID
 
@@ -54,12 +56,25 @@ class RegisteredPanel(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.revoked is None
 
 
+class Role(StrEnum):
+    """What a certificate's bearer is: a panel at a site, or a phone receiver at the centre."""
+
+    PANEL = "panel"
+    RECEIVER = "receiver"
+
+
 class RegistryContent(msgspec.Struct, frozen=True, omit_defaults=True):
     """The file. `revision` grows with each change; `own` are the collector's certificates."""
 
     revision: int = 0
     panels: tuple[RegisteredPanel, ...] = ()
     own: tuple[Certificate, ...] = ()
+    receivers: tuple[RegisteredPanel, ...] = ()
+    accounts: tuple[Account, ...] = ()
+
+    def of(self, role: Role) -> tuple[RegisteredPanel, ...]:
+        """Everyone of that role."""
+        return self.receivers if role is Role.RECEIVER else self.panels
 
 
 def check_panel_id(panel: str) -> None:
@@ -68,6 +83,11 @@ def check_panel_id(panel: str) -> None:
         raise RegistryError(
             f"{panel!r} is no panel id: use 1 to 32 lower-case letters, digits and '-', "
             "not starting or ending with '-', for instance shop-1"
+        )
+    if panel.startswith(PSEUDO):
+        raise RegistryError(
+            f"{panel!r}: names that begin with {PSEUDO!r} stand for phone accounts without a "
+            "panel; choose another panel id"
         )
     if panel == COLLECTOR:
         raise RegistryError(f"{COLLECTOR!r} is the collector's own name; choose another panel id")
@@ -82,6 +102,8 @@ class Registry:
         self._seen: tuple[int, int, int] | None = None
         self._content = RegistryContent()
         self._active: frozenset[str] = frozenset()
+        self._receivers: frozenset[str] = frozenset()
+        self._book = AccountBook()
         self._next_look = 0.0
         with self._guard:
             self._look()
@@ -91,13 +113,26 @@ class Registry:
 
         A file that became unreadable leaves the last good answer in force.
         """
+        self._glance()
+        return panel in self._active
+
+    def is_receiver(self, name: str) -> bool:
+        """True when the phone receiver is known and not revoked. Cheap, as `is_registered`."""
+        self._glance()
+        return name in self._receivers
+
+    def book(self) -> AccountBook:
+        """Which account is which panel's. Cheap; the same object until an account changes."""
+        self._glance()
+        return self._book
+
+    def _glance(self) -> None:
         if time.monotonic() >= self._next_look:
             with self._guard:
                 try:
                     self._look()
                 except RegistryError:
                     self._next_look = time.monotonic() + LOOK_EVERY_S
-        return panel in self._active
 
     def content(self) -> RegistryContent:
         """The file as it stands now. Raises RegistryError when it cannot be read."""
@@ -105,24 +140,73 @@ class Registry:
             self._look()
             return self._content
 
-    def find(self, panel: str) -> RegisteredPanel | None:
-        """The panel of that name, revoked or not."""
-        return next((known for known in self.content().panels if known.id == panel), None)
+    def find(self, panel: str, role: Role = Role.PANEL) -> RegisteredPanel | None:
+        """The panel, or receiver, of that name, revoked or not."""
+        return next((known for known in self.content().of(role) if known.id == panel), None)
+
+    def set_account(self, account: Account) -> None:
+        """Give `account` to a panel, in place of the same account on the same receiver and line.
+
+        Raises RegistryError for an account out of form or an unknown panel.
+        """
+        if not ACCOUNT.fullmatch(account.account):
+            raise RegistryError(
+                f"{account.account!r} is no account: use 4 or 10 of the digits 0-9, A-F, "
+                "for instance 1234"
+            )
+
+        def change(content: RegistryContent) -> RegistryContent:
+            if all(known.id != account.panel for known in content.panels):
+                raise RegistryError(
+                    f"no panel {account.panel!r} is registered: `panel add {account.panel} "
+                    "--out DIR` adds it"
+                )
+            kept = [one for one in content.accounts if _place(one) != _place(account)]
+            return msgspec.structs.replace(
+                content, accounts=tuple(sorted((*kept, account), key=_place))
+            )
+
+        self._write(change)
+
+    def remove_account(self, account: str) -> int:
+        """Take the account away wherever it stands; how many entries. RegistryError: none."""
+        gone = 0
+
+        def change(content: RegistryContent) -> RegistryContent:
+            nonlocal gone
+            kept = tuple(one for one in content.accounts if one.account != account)
+            gone = len(content.accounts) - len(kept)
+            if not gone:
+                raise RegistryError(f"no account {account!r} is set: see `account list`")
+            return msgspec.structs.replace(content, accounts=kept)
+
+        self._write(change)
+        return gone
 
     def add_certificate(
-        self, panel: str, certificate: Certificate, now: UtcTime, *, note: str = "", keep_old: bool
+        self,
+        panel: str,
+        certificate: Certificate,
+        now: UtcTime,
+        *,
+        note: str = "",
+        keep_old: bool,
+        role: Role = Role.PANEL,
     ) -> RegisteredPanel:
-        """Register a certificate for a new, known or revoked panel; older ones are revoked.
-
-        With `keep_old` certificates still valid stay so. Raises RegistryError for a bad id.
+        """Register a certificate for a new, known or revoked panel or receiver; older ones are
+        revoked. With `keep_old` certificates still valid stay so. Raises RegistryError for a bad id
+        or a name that stands for somebody of another role.
         """
         check_panel_id(panel)
         stored = RegisteredPanel(id=panel, created=now, note=note, certificates=(certificate,))
 
         def change(content: RegistryContent) -> RegistryContent:
             nonlocal stored
-            others = tuple(known for known in content.panels if known.id != panel)
-            before = next((known for known in content.panels if known.id == panel), None)
+            other = Role.PANEL if role is Role.RECEIVER else Role.RECEIVER
+            if any(known.id == panel for known in content.of(other)):
+                raise RegistryError(f"{panel!r} is a {other.value} already; choose another name")
+            others = tuple(known for known in content.of(role) if known.id != panel)
+            before = next((known for known in content.of(role) if known.id == panel), None)
             if before is not None:
                 older = before.certificates if keep_old else _revoked(before.certificates, now)
                 stored = msgspec.structs.replace(
@@ -131,36 +215,38 @@ class Registry:
                     revoked=None,
                     certificates=(*older, certificate),
                 )
-            return msgspec.structs.replace(
-                content, panels=tuple(sorted((*others, stored), key=lambda known: known.id))
-            )
+            return _with(content, role, sorted((*others, stored), key=lambda known: known.id))
 
         self._write(change)
         return stored
 
-    def revoke(self, panel: str, now: UtcTime, serial: str | None = None) -> RegisteredPanel:
-        """Revoke the panel with all its certificates, or only the certificate `serial` of it.
+    def revoke(
+        self, panel: str, now: UtcTime, serial: str | None = None, role: Role = Role.PANEL
+    ) -> RegisteredPanel:
+        """Revoke the panel or receiver with all its certificates, or only the one of `serial`.
 
-        Raises RegistryError when there is no such panel or certificate.
+        Raises RegistryError when there is no such panel, receiver or certificate.
         """
         stored: RegisteredPanel | None = None
 
         def change(content: RegistryContent) -> RegistryContent:
             nonlocal stored
-            before = next((known for known in content.panels if known.id == panel), None)
+            before = next((known for known in content.of(role) if known.id == panel), None)
             if before is None:
-                raise RegistryError(f"no panel {panel!r} is registered: see `panel list`")
+                raise RegistryError(
+                    f"no {role.value} {panel!r} is registered: see `{role.value} list`"
+                )
             if serial is not None and all(c.serial != serial for c in before.certificates):
-                raise RegistryError(f"panel {panel!r} has no certificate with serial {serial}")
+                raise RegistryError(
+                    f"{role.value} {panel!r} has no certificate with serial {serial}"
+                )
             stored = msgspec.structs.replace(
                 before,
                 revoked=now if serial is None else before.revoked,
                 certificates=_revoked(before.certificates, now, serial),
             )
-            return msgspec.structs.replace(
-                content,
-                panels=tuple(stored if known.id == panel else known for known in content.panels),
-            )
+            after = [stored if known.id == panel else known for known in content.of(role)]
+            return _with(content, role, after)
 
         self._write(change)
         assert stored is not None
@@ -192,12 +278,27 @@ class Registry:
                 content = msgspec.json.decode(self._path.read_bytes(), type=RegistryContent)
                 self._content, self._seen = content, seen
                 self._active = frozenset(known.id for known in content.panels if known.active)
+                self._receivers = frozenset(k.id for k in content.receivers if k.active)
+                if self._book.accounts != content.accounts:
+                    self._book = AccountBook(content.accounts)
         except FileNotFoundError:
             if self._seen is not None:
                 raise RegistryError(f"{self._path} is gone: restore it from a backup") from None
         except (OSError, msgspec.MsgspecError) as error:
             raise RegistryError(f"cannot read {self._path}: {error}") from error
         self._next_look = time.monotonic() + LOOK_EVERY_S
+
+
+def _with(
+    content: RegistryContent, role: Role, everyone: Iterable[RegisteredPanel]
+) -> RegistryContent:
+    if role is Role.RECEIVER:
+        return msgspec.structs.replace(content, receivers=tuple(everyone))
+    return msgspec.structs.replace(content, panels=tuple(everyone))
+
+
+def _place(account: Account) -> tuple[str, str, str, str]:
+    return account.account, account.receiver, account.line, account.caller
 
 
 def _revoked(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,7 +17,14 @@ from collector.adapters.authority import Authority, Issued
 from collector.adapters.broker_mosquitto import write_fragment
 from collector.adapters.broker_nats import DEFAULT_PORT, BrokerState, broker_state
 from collector.adapters.durable_file import PUBLIC, replace_file
-from collector.adapters.registry import RegisteredPanel, Registry, RegistryError, check_panel_id
+from collector.adapters.registry import (
+    RegisteredPanel,
+    Registry,
+    RegistryError,
+    Role,
+    check_panel_id,
+)
+from collector.cli.accounts import give_account
 from collector.cli.options import (
     DataOption,
     JsonOption,
@@ -27,6 +35,7 @@ from collector.cli.options import (
     pick,
     print_json,
 )
+from collector.intake import Account
 from protocols.instants import US_PER_S, UtcTime
 
 APPLY_TIMEOUT_S: Final = 10.0
@@ -75,6 +84,9 @@ def add(
     server_name: ServerNameOption = None,
     port: PortOption = None,
     note: Annotated[str, typer.Option("--note", help="Free text, such as the address.")] = "",
+    account: Annotated[
+        str, typer.Option("--account", help="Its phone account: 4 or 10 digits 0-9, A-F.")
+    ] = "",
     lang: LangOption = Lang.EN,
     json: JsonOption = False,
 ) -> None:
@@ -90,7 +102,9 @@ def add(
             f"panel {panel!r} is registered already: `panel renew {panel}` makes a new "
             "certificate, `panel revoke` takes the old one away"
         )
-    _issue(data, registry, panel, out_dir, server_name, port, note, lang, json, keep_old=False)
+    issue(data, registry, panel, out_dir, server_name, port, note, lang, json, keep_old=False)
+    if account:
+        give_account(registry, Account(account.upper(), panel), lang, json)
 
 
 @app.command()
@@ -119,7 +133,7 @@ def renew(
     registry = open_registry(data)
     if registry.find(panel) is None:
         raise RegistryError(f"no panel {panel!r} is registered: `panel add {panel}` adds it")
-    _issue(data, registry, panel, out_dir, server_name, port, "", lang, json, keep_old=keep_old)
+    issue(data, registry, panel, out_dir, server_name, port, "", lang, json, keep_old=keep_old)
 
 
 @app.command()
@@ -139,12 +153,12 @@ def revoke(
     if registry.find(panel) is None:
         raise RegistryError(f"no panel {panel!r} is registered: see `panel list`")
     changed = Authority(data, registry).revoke(panel, serial)
-    live = _await_applied(data, registry)
+    live = await_applied(data, registry)
     if json:
-        print_json(Change(panel, _state(changed), live, serial or ""))
+        print_json(Change(panel, state_of(changed), live, serial or ""))
         return
     what = panel if serial is None else f"{panel} ({serial})"
-    out.print(pick(lang, f"{what} is revoked.", f"{what} 已吊销。"), _live_text(live, lang))
+    out.print(pick(lang, f"{what} is revoked.", f"{what} 已吊销。"), live_text(live, lang))
 
 
 @app.command("list")
@@ -156,30 +170,7 @@ def list_panels(data: DataOption, lang: LangOption = Lang.EN, json: JsonOption =
         for panel in panels:
             print_json(panel)
         return
-    table = Table(
-        *(
-            pick(lang, *titles)
-            for titles in (
-                ("panel", "主机"),
-                ("state", "状态"),
-                ("added", "添加日期"),
-                ("certificate", "证书序列号"),
-                ("expires", "到期"),
-                ("note", "备注"),
-            )
-        )
-    )
-    for panel in panels:
-        for number, entry in enumerate(panel.certificates):
-            usable = panel.active and entry.revoked is None
-            table.add_row(
-                panel.id if number == 0 else "",
-                pick(lang, "active", "有效") if usable else pick(lang, "revoked", "已吊销"),
-                _day(panel.created) if number == 0 else "",
-                entry.serial,
-                _day(entry.not_after),
-                panel.note if number == 0 else "",
-            )
+    table = bearers_table(panels, lang)
     out.print(table)
     if not panels:
         out.print(
@@ -209,7 +200,10 @@ def mosquitto_acl(
     Configuration fragment, ACL, CA, revocation list, server certificate and key. After each
     `panel revoke` or `renew` run it again and send Mosquitto a SIGHUP.
     """
-    files = write_fragment(Authority(data, open_registry(data)), out_dir, server_name or [], port)
+    registry = open_registry(data)
+    receivers = [one.id for one in registry.content().receivers if one.active]
+    authority = Authority(data, registry)
+    files = write_fragment(authority, out_dir, server_name or [], port, receivers)
     if json:
         print_json([str(path) for path in files])
         return
@@ -226,25 +220,54 @@ def mosquitto_acl(
     )
 
 
+def bearers_table(panels: Sequence[RegisteredPanel], lang: Lang) -> Table:
+    """Panels or receivers with their certificates."""
+    table = Table(
+        *(
+            pick(lang, *titles)
+            for titles in (
+                ("name", "名称"),
+                ("state", "状态"),
+                ("added", "添加日期"),
+                ("certificate", "证书序列号"),
+                ("expires", "到期"),
+                ("note", "备注"),
+            )
+        )
+    )
+    for panel in panels:
+        for number, entry in enumerate(panel.certificates):
+            usable = panel.active and entry.revoked is None
+            table.add_row(
+                panel.id if number == 0 else "",
+                pick(lang, "active", "有效") if usable else pick(lang, "revoked", "已吊销"),
+                day(panel.created) if number == 0 else "",
+                entry.serial,
+                day(entry.not_after),
+                panel.note if number == 0 else "",
+            )
+    return table
+
+
 def open_registry(data: Path) -> Registry:
     """The registry of a data folder, which is made when missing."""
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     return Registry(data / "registry.json")
 
 
-def mqtt_fragment(host: str, port: int) -> str:
-    """The panel's `[mqtt]` table; file names are relative to the panel's configuration file."""
+def mqtt_fragment(host: str, port: int, bearer: str = "panel") -> str:
+    """The `[mqtt]` table; file names are relative to the bearer's configuration file."""
     return (
         "[mqtt]\n"
         f'host = "{host}"\n'
         f"port = {port}\n"
         'ca = "ca.crt"\n'
-        'cert = "panel.crt"\n'
-        'key = "panel.key"\n'
+        f'cert = "{bearer}.crt"\n'
+        f'key = "{bearer}.key"\n'
     )
 
 
-def _issue(
+def issue(
     data: Path,
     registry: Registry,
     panel: str,
@@ -256,18 +279,23 @@ def _issue(
     json: bool,
     *,
     keep_old: bool,
+    role: Role = Role.PANEL,
 ) -> None:
+    """Make the files of a panel or receiver in `out_dir` and say what to do with them."""
     state = broker_state(data)
     authority = Authority(data, registry, server_names=[server_name] if server_name else [])
-    issued = authority.issue(panel, out_dir, note=note, keep_old=keep_old)
+    issued = authority.issue(panel, out_dir, note=note, keep_old=keep_old, role=role)
     host = server_name or _host_of(state)
-    fragment = mqtt_fragment(host, port or (state.port if state else DEFAULT_PORT))
+    port = port or (state.port if state else DEFAULT_PORT)
+    fragment = mqtt_fragment(host, port, role.value)
     replace_file(out_dir / "mqtt.toml", fragment.encode(), PUBLIC)
-    live = _await_applied(data, registry)
-    _tell_issued(issued, out_dir, live, lang, json)
+    live = await_applied(data, registry)
+    _tell_issued(issued, out_dir, live, lang, json, role)
 
 
-def _tell_issued(issued: Issued, out_dir: Path, live: bool, lang: Lang, json: bool) -> None:
+def _tell_issued(
+    issued: Issued, out_dir: Path, live: bool, lang: Lang, json: bool, role: Role
+) -> None:
     panel = issued.panel.id
     if json:
         print_json(Change(panel, "active", live, issued.certificate.serial, str(out_dir)))
@@ -276,25 +304,26 @@ def _tell_issued(issued: Issued, out_dir: Path, live: bool, lang: Lang, json: bo
         pick(
             lang,
             f"{panel}: certificate {issued.certificate.serial}, "
-            f"valid until {_day(issued.certificate.not_after)}.",
+            f"valid until {day(issued.certificate.not_after)}.",
             f"{panel}：证书 {issued.certificate.serial}，有效期至 "
-            f"{_day(issued.certificate.not_after)}。",
+            f"{day(issued.certificate.not_after)}。",
         ),
-        _live_text(live, lang),
+        live_text(live, lang),
     )
+    bearer, there = role.value, "接收机" if role is Role.RECEIVER else "主机"
     out.print(
         pick(
             lang,
-            f"Carry {out_dir} to the panel: panel.crt, panel.key (secret), ca.crt, and mqtt.toml "
-            "for its configuration file. Delete the key here afterwards.",
-            f"将 {out_dir} 复制到主机：panel.crt、panel.key（保密）、ca.crt，"
+            f"Carry {out_dir} to the {bearer}: {bearer}.crt, {bearer}.key (secret), ca.crt, and "
+            "mqtt.toml for its configuration file. Delete the key here afterwards.",
+            f"将 {out_dir} 复制到{there}：{bearer}.crt、{bearer}.key（保密）、ca.crt，"
             "并把 mqtt.toml 写入其配置文件。之后请删除此处的私钥。",
         ),
         markup=False,
     )
 
 
-def _await_applied(data: Path, registry: Registry) -> bool:
+def await_applied(data: Path, registry: Registry) -> bool:
     """True once the running collector's broker has the registry in force; False: none runs."""
     revision = registry.content().revision
     end = time.monotonic() + APPLY_TIMEOUT_S
@@ -305,7 +334,8 @@ def _await_applied(data: Path, registry: Registry) -> bool:
     return False
 
 
-def _live_text(live: bool, lang: Lang) -> str:
+def live_text(live: bool, lang: Lang) -> str:
+    """Whether a change is in force already."""
     if live:
         return pick(lang, "In force at the running collector.", "运行中的接警中心已生效。")
     return pick(
@@ -322,9 +352,11 @@ def _host_of(state: BrokerState | None) -> str:
     return state.host
 
 
-def _state(panel: RegisteredPanel) -> str:
+def state_of(panel: RegisteredPanel) -> str:
+    """Its state in a word."""
     return "active" if panel.active else "revoked"
 
 
-def _day(when: UtcTime) -> str:
+def day(when: UtcTime) -> str:
+    """The day of a time, UTC."""
     return datetime.datetime.fromtimestamp(when / US_PER_S, datetime.UTC).strftime("%Y-%m-%d")

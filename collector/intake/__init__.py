@@ -1,5 +1,6 @@
 """Intake: bytes from panels -> Signals, acknowledgements, gaps, supervision (README.md)."""
 
+from collector.intake.accounts import Account, AccountBook, Resolved
 from collector.intake.admission import (
     Admitted,
     BeatSeen,
@@ -21,12 +22,18 @@ from collector.intake.reading import (
     Willed,
     read,
 )
+from collector.intake.receiver_watch import PhonePath, PhoneWatch, ReceiverVerdict, ReceiverWatch
+from collector.intake.reception_reading import Entry, Received, Unreadable
+from collector.intake.receptions import Policy as ReceptionPolicy
+from collector.intake.receptions import ReceiverSeen, Receptions, SpoolState, TakenIn
 from collector.intake.refusals import Refused
 from collector.intake.run import Run, RunState
 from collector.intake.supervision import PathChanged, Supervisor, Verdict
 from collector.intake.supervision import Policy as SupervisionPolicy
 
 __all__ = [
+    "Account",
+    "AccountBook",
     "Admitted",
     "Ask",
     "Beat",
@@ -35,19 +42,32 @@ __all__ = [
     "CardSeen",
     "Carried",
     "Effect",
+    "Entry",
     "Gone",
     "Inbound",
     "Intake",
     "Malformed",
     "Noticed",
     "PathChanged",
+    "PhonePath",
+    "PhoneWatch",
     "Policy",
+    "Received",
+    "ReceiverSeen",
+    "ReceiverVerdict",
+    "ReceiverWatch",
+    "ReceptionPolicy",
+    "Receptions",
     "Refused",
     "Reported",
+    "Resolved",
     "Run",
     "RunState",
+    "SpoolState",
     "SupervisionPolicy",
     "Supervisor",
+    "TakenIn",
+    "Unreadable",
     "Verdict",
     "WillSeen",
     "Willed",

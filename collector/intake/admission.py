@@ -17,6 +17,7 @@ from collector.intake import gaps, refusals
 from collector.intake.deadlines import Deadlines
 from collector.intake.gaps import Ask, GapWatch, Noticed
 from collector.intake.reading import Beat, Card, Carried, Gone, Inbound, Malformed, Reported, Willed
+from collector.intake.reception_reading import Received
 from collector.intake.refusals import UNKNOWN_PANEL, Refusals, Refused
 from collector.intake.run import Run, RunState
 from protocols.instants import Instant
@@ -132,6 +133,8 @@ class Intake:
             stranger = Malformed(inbound.panel, UNKNOWN_PANEL, "R1", b"", 0, "")
             return [*self._refusals.receive(stranger, now, known=False)]
         match inbound:
+            case Received():
+                return []  # `receptions` takes it
             case Reported():
                 return self._report(inbound, now)
             case Beat():

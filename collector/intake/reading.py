@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from collector.intake.reception_reading import Received, read_reception
 from protocols.mqtt.payloads import (
     MAX_PAYLOAD_BYTES,
     MAX_RECORDS,
@@ -18,7 +19,7 @@ from protocols.mqtt.payloads import (
     Unavailable,
     Will,
 )
-from protocols.mqtt.topics import HEARTBEAT, REPORT, SITE_CARD, UNAVAILABLE, WILL, split
+from protocols.mqtt.topics import HEARTBEAT, RECEPTION, REPORT, SITE_CARD, UNAVAILABLE, WILL, split
 
 MAX_RECORD_BYTES: Final = 16_384
 MAX_KEPT_BYTES: Final = 1024
@@ -88,7 +89,7 @@ class Gone(msgspec.Struct, frozen=True):
     unavailable: Unavailable
 
 
-Inbound = Reported | Beat | Card | Willed | Gone | Malformed
+Inbound = Reported | Beat | Card | Willed | Gone | Received | Malformed
 
 
 class _Record(Record, frozen=True):
@@ -121,6 +122,11 @@ def read(topic: str, payload: bytes) -> Inbound:
         return _malformed(panel, topic, payload, "payload too long", "payloads.py MAX_PAYLOAD")
     if leaf == REPORT:
         return _reported(panel, topic, payload)
+    if leaf == RECEPTION:
+        received = read_reception(panel, payload)
+        if isinstance(received, Received):
+            return received
+        return _malformed(panel, topic, payload, *received)
     try:
         return _other(panel, leaf, topic, payload)
     except _BAD as error:

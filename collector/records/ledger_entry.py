@@ -21,6 +21,8 @@ class EntryKind(StrEnum):
     REFUSAL = "refusal"
     SITE_CARD = "site_card"
     OPERATOR = "operator"
+    RECEPTION = "reception"
+    """An entry of a receiver's spool that is no report: a call nothing was made of, a line."""
     FAULT = "fault"
     """A stage failed on an input; the input is kept."""
 

@@ -13,6 +13,26 @@ PATH_CENTRE = "centre"
 """Noticed by the collector itself: panel lost, sequence gap, identity conflict."""
 
 
+class PhoneCall(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a report came by phone. `index` counts the messages of call `call` from 0.
+
+    `taken`: the receiver's clock when it was complete. `mark`: the number of a sequence mark, which
+    is no event of its own (protocols.phone_batch). `account` as on the wire; `candidates`: panels
+    it may mean when that is not exactly one.
+    """
+
+    receiver: str
+    line: str
+    call: str
+    index: int
+    account: str
+    format: str
+    taken: UtcTime
+    caller: str = ""
+    mark: int | None = None
+    candidates: tuple[str, ...] = ()
+
+
 class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
     """A report as it reached the collector on one path, with its receipt.
 
@@ -36,6 +56,7 @@ class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
     recorded: bool = True
     conflict: bool = False
     """Another Signal of this panel holds the same (epoch, seq) with another digest."""
+    phone: PhoneCall | None = None
 
 
 class Occurrence(msgspec.Struct, frozen=True, omit_defaults=True):

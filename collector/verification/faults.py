@@ -8,7 +8,7 @@ from collector.records.case import Evidence, Kind, State
 from collector.verification import direct
 from collector.verification.bench import Bench, lost_path
 from collector.verification.draft import Draft
-from collector.verification.kinds import PATH_LOSS, SCHEDULE, Role, role_of, subject_of
+from collector.verification.kinds import PATH_LOSS, SCHEDULE, Role, fault_of, role_of, subject_of
 from collector.verification.timing import Surely, within
 from collector.verification.transitions import Input, Lane
 from protocols.panel_event import Code, PanelEvent, Qualifier
@@ -31,7 +31,7 @@ def tamper(bench: Bench, evidence: Evidence) -> None:
 
 def trouble(bench: Bench, evidence: Evidence) -> None:
     """A fault: one case while it lasts, the same one when it soon comes again."""
-    key = _key(evidence.event)
+    key = fault_of(evidence.event)
     for draft in bench.drafts(Kind.TROUBLE, evidence):
         if draft.key != key:
             continue

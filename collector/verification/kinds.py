@@ -150,11 +150,31 @@ def subject_of(event: PanelEvent) -> str:
     code, detail = event.code, event.detail
     if code == Code.SEQUENCE_GAP:
         return detail.partition(";why=")[0]
-    if code == Code.PANEL_LOST:
+    if code in _ONE_PATH:
         return path_of(code, detail)
+    if code == Code.LINE_FAULT:
+        return detail.partition(";")[0]
+    if code == Code.UNRECOGNISED_CALL:
+        return detail
     if code in _BY_ROLE and not event.zone:
         return re.split(r"[\s:]", detail, maxsplit=1)[0]
     return ""
+
+
+_ONE_PATH: Final = frozenset(
+    {int(Code.PANEL_LOST), int(Code.PATH_IP_FAULT), int(Code.PATH_PHONE_FAULT)}
+)
+
+
+def fault_of(event: PanelEvent) -> tuple[int, int, int, str]:
+    """Reports of equal faults make one trouble case.
+
+    That a path is lost is one fault, whether the centre notices it or the panel tells it (350, 351)
+    by the other path.
+    """
+    if event.code in _ONE_PATH:
+        return int(Code.PANEL_LOST), 0, 0, path_of(event.code, event.detail)
+    return event.code, event.area, event.zone, subject_of(event)
 
 
 _BY_ROLE: Final = frozenset({int(Code.PANEL_TAMPER), int(Code.ZONE_TROUBLE)})

@@ -128,6 +128,10 @@ class SiteCard(msgspec.Struct, frozen=True, omit_defaults=True):
     users: dict[str, ShortText] = {}
     site_class: ShortText = "other"
     timezone: ShortText = "UTC"
+    account: Annotated[str, msgspec.Meta(max_length=16)] = ""
+    """Phone account the panel reports by: a claim; the centre's registry decides."""
+    phone_marks: bool = False
+    """Calls end with a sequence mark (phone_batch), so both paths join exactly (D12)."""
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True):

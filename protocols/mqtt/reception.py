@@ -68,13 +68,19 @@ class Taken(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Reception(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Receiver -> collector on `rx`, entries ascending by 1. `waiting`: entries still to come."""
+    """Receiver -> collector on `rx`, entries ascending by 1. `waiting`: entries still to come.
+
+    `floor`: the oldest seq the spool still holds (0: not told), so that a collector that lost its
+    ledger does not wait for what nobody has. `sent`: the receiver's clock at sending (0: not told).
+    """
 
     receiver: PanelId
     epoch: Epoch
     entries: Annotated[list[Taken], msgspec.Meta(max_length=MAX_ENTRIES)] = []
     waiting: Annotated[int, msgspec.Meta(ge=0)] = 0
     period_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
+    floor: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
+    sent: Annotated[int, msgspec.Meta(ge=0, le=2**60)] = 0
     lines: dict[str, ShortText] = {}
     """State of each line by name: idle, busy, down, ..."""
 

@@ -14,6 +14,7 @@ from collector.adapters.ledger_reader import LedgerReader
 from collector.adapters.rule_files import preset
 from collector.app import Collector
 from collector.config import CollectorConfig
+from collector.intake import AccountBook
 from collector.verification import Rules
 from protocols.instants import Instant, UtcTime
 from protocols.mqtt.payloads import (
@@ -36,8 +37,16 @@ _encode = msgspec.json.encode
 class Everybody:
     """Every panel is registered."""
 
+    accounts: AccountBook = AccountBook()
+
     def is_registered(self, panel: str) -> bool:
-        return bool(panel)
+        return bool(panel) and not panel.startswith("rx-")
+
+    def is_receiver(self, name: str) -> bool:
+        return name.startswith("rx-")
+
+    def book(self) -> AccountBook:
+        return self.accounts
 
 
 @dataclass

@@ -13,6 +13,7 @@ from collector.adapters.ledger_reader import LedgerReader
 from collector.adapters.rule_files import preset
 from collector.app import Collector
 from collector.config import CollectorConfig
+from collector.intake import AccountBook
 from protocols.mqtt.payloads import Ack, Command
 from protocols.mqtt.topics import ACK, COMMAND
 
@@ -49,8 +50,16 @@ class NotedLink:
 class Everyone:
     """All panels but those named `stranger...`."""
 
+    accounts: AccountBook = AccountBook()
+
     def is_registered(self, panel: str) -> bool:
-        return not panel.startswith("stranger")
+        return not panel.startswith("stranger") and not panel.startswith("rx-")
+
+    def is_receiver(self, name: str) -> bool:
+        return name.startswith("rx-")
+
+    def book(self) -> AccountBook:
+        return self.accounts
 
 
 def collector_in(folder: Path, link: NotedLink, **config: object) -> Collector:

@@ -19,7 +19,7 @@ from collector.adapters.rule_files import preset
 from collector.app import Collector
 from collector.config import LimitsConfig
 from collector.dedupe import Policy as DedupePolicy
-from collector.intake import SupervisionPolicy
+from collector.intake import AccountBook, SupervisionPolicy
 from collector.judging import Judging
 from collector.records.case import Case, OperatorAct, State
 from collector.records.signal import Occurrence
@@ -38,6 +38,7 @@ from tests.support.collector_rig import (
 from tests.support.panel_records import START_US, chain_of, heartbeat, record_bytes, report_of
 
 PANEL = "shop-1"
+EMPTY = AccountBook()
 RAWS = chain_of(PANEL, 60)
 
 
@@ -367,6 +368,12 @@ def test_a_message_we_fail_on_ourselves_costs_the_others_nothing(tmp_path: Path)
             if panel == "poison-1":
                 raise ZeroDivisionError("a fault of ours")
             return True
+
+        def is_receiver(self, name: str) -> bool:
+            return False
+
+        def book(self) -> AccountBook:
+            return EMPTY
 
     collector._registered = Registry()
     collector.start()

@@ -1,0 +1,163 @@
+"""`tocsin-collector account …`: which phone account is which panel's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+
+from collector.adapters.registry import Registry
+from collector.cli.options import (
+    DataOption,
+    JsonOption,
+    Lang,
+    LangOption,
+    err,
+    errors_as_text,
+    out,
+    pick,
+    print_json,
+)
+from collector.intake.accounts import Account, colliding
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Which phone account is which panel's. Works while the collector runs.",
+)
+
+AccountArgument = Annotated[
+    str, typer.Argument(metavar="ACCOUNT", help="4 or 10 of the digits 0-9, A-F.")
+]
+
+
+class AccountChange(msgspec.Struct, frozen=True):
+    """What was set, for programs. `collides`: panels a four-digit receiver takes it for, too."""
+
+    account: Account
+    collides: tuple[str, ...]
+
+
+@app.command("set")
+@errors_as_text
+def set_account(
+    account: AccountArgument,
+    panel: Annotated[str, typer.Argument(metavar="PANEL", help="A registered panel.")],
+    data: DataOption,
+    receiver: Annotated[
+        str, typer.Option("--receiver", help="Only at this receiver; default: at all.")
+    ] = "",
+    line: Annotated[str, typer.Option("--line", help="Only on this line of it.")] = "",
+    caller: Annotated[
+        str,
+        typer.Option("--caller", help="Number of the panel's line; tells apart what collides."),
+    ] = "",
+    format_: Annotated[
+        str, typer.Option("--format", help="Pinned format; default: recognised each time.")
+    ] = "",
+    test_h: Annotated[
+        float,
+        typer.Option(
+            "--test-hours", min=0, help="It must phone within so many hours; 0: not supervised."
+        ),
+    ] = 25.0,
+    lang: LangOption = Lang.EN,
+    json: JsonOption = False,
+) -> None:
+    """Give a phone account to a panel.
+
+    Example: tocsin-collector account set 1234 shop-1 --caller 02155501234
+    """
+    registry = _registry(data)
+    new = Account(account.upper(), panel, receiver, line, caller, format_, test_h)
+    give_account(registry, new, lang, json)
+
+
+@app.command("remove")
+@errors_as_text
+def remove_account(
+    account: AccountArgument, data: DataOption, lang: LangOption = Lang.EN, json: JsonOption = False
+) -> None:
+    """Take an account away; reports on it come up as an unknown account's from then on."""
+    _registry(data).remove_account(account.upper())
+    if json:
+        print_json({"removed": account.upper()})
+        return
+    out.print(pick(lang, f"Account {account} is removed.", f"帐号 {account} 已删除。"))
+
+
+@app.command("list")
+@errors_as_text
+def list_accounts(data: DataOption, lang: LangOption = Lang.EN, json: JsonOption = False) -> None:
+    """Show every account, its panel, and what collides with it."""
+    accounts = _registry(data).content().accounts
+    if json:
+        for one in accounts:
+            print_json(AccountChange(one, _others(accounts, one)))
+        return
+    heads = (
+        ("account", "帐号"),
+        ("panel", "主机"),
+        ("receiver", "接收机"),
+        ("line", "线路"),
+        ("caller", "来电号码"),
+        ("format", "格式"),
+        ("test within", "测试间隔"),
+        ("may be taken for", "可能混淆"),
+    )
+    table = Table(*(pick(lang, en, zh) for en, zh in heads))
+    for one in accounts:
+        test = f"{one.test_h:g} h" if one.test_h else "-"
+        shown = (one.account, one.panel, one.receiver, one.line, one.caller, one.format, test)
+        table.add_row(*shown, ", ".join(_others(accounts, one)))
+    out.print(table)
+    if not accounts:
+        out.print(
+            pick(
+                lang,
+                "No account yet: tocsin-collector account set 1234 shop-1",
+                "还没有帐号：tocsin-collector account set 1234 shop-1",
+            )
+        )
+
+
+def give_account(registry: Registry, new: Account, lang: Lang, json: bool) -> None:
+    """Set it, and warn of a collision with other panels (S22). Raises RegistryError."""
+    registry.set_account(new)
+    others = _others(registry.content().accounts, new)
+    if json:
+        print_json(AccountChange(new, others))
+        return
+    out.print(
+        pick(
+            lang,
+            f"Account {new.account} is {new.panel}.",
+            f"帐号 {new.account} 属于 {new.panel}。",
+        )
+    )
+    if others:
+        named = ", ".join(others)
+        err.print(
+            pick(
+                lang,
+                f"Warning: a receiver that keeps only the last four digits cannot tell "
+                f"{new.panel} from {named}. Its reports then come up under the account, naming all "
+                "of them. Mend: another account, or --caller with the number of each line.",
+                f"警告：只保留后四位的接收机无法区分 {new.panel} 与 {named}，"
+                "此时报告按帐号显示并列出所有可能的主机。"
+                "解决办法：更换帐号，或用 --caller 登记各自的电话号码。",
+            ),
+            markup=False,
+            style="yellow",
+        )
+
+
+def _others(accounts: tuple[Account, ...], one: Account) -> tuple[str, ...]:
+    return tuple(sorted({other.panel for other in colliding(accounts, one)}))
+
+
+def _registry(data: Path) -> Registry:
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Registry(data / "registry.json")
