@@ -107,7 +107,8 @@ class _Call(pj.Call):  # type: ignore[misc]
         sound = self.sound
         if sound is None or self.gone:
             return
-        for index, media in enumerate(self.getInfo().media):
+        info = self.getInfo()  # owns what `media` points at
+        for index, media in enumerate(info.media):
             if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
                 audio = self.getAudioMedia(index)
                 audio.startTransmit(sound)
