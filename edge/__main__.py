@@ -6,6 +6,7 @@ import typer
 
 from edge.cli import service, users
 from edge.cli.journal import app as journal
+from edge.cli.phone import app as phone
 
 app = typer.Typer(
     help="Tocsin panel bridge: reads detectors, keeps the journal, reports to the centre.",
@@ -24,6 +25,7 @@ app.command("walk-test")(users.walk_test)
 app.command("panel-test")(users.panel_test)
 app.command("test")(users.manual_test)
 app.add_typer(journal, name="journal", help="Verify, show and export the journal.")
+app.add_typer(phone, name="phone", help="The phone path: status, test call.")
 
 
 def main() -> None:

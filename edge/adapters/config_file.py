@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edge.adapters import config_checks, config_places, config_shape, config_warnings
+from edge.adapters import (
+    config_checks,
+    config_phone_checks,
+    config_places,
+    config_shape,
+    config_warnings,
+)
 from edge.adapters.config_problem import ConfigError, Phrase, Problem, Report
 from edge.config import PanelConfig
 
@@ -39,12 +45,14 @@ def load_checked(path: Path, *, files: bool = True) -> Checked:
         raise ConfigError(tuple(report.problems))
     draft = config_shape.convert(data, PanelConfig, report)
     config_checks.refuse(draft, report)
+    config_phone_checks.refuse(draft, report)
     if files:
         config_places.refuse(draft, path, report, warnings)
     if report.problems or draft.whole is None:
         raise ConfigError(tuple(report.problems))
     config: PanelConfig = draft.whole
     config_warnings.warn(config, warnings)
+    config_phone_checks.warn(config, warnings)
     return Checked(config, tuple(warnings.problems))
 
 
@@ -55,9 +63,11 @@ def check(config: PanelConfig, file: str = "panel.toml") -> Checked:
     report, warnings = Report(file), Report(file)
     draft = config_shape.convert(msgspec.to_builtins(config), PanelConfig, report)
     config_checks.refuse(draft, report)
+    config_phone_checks.refuse(draft, report)
     if report.problems:
         raise ConfigError(tuple(report.problems))
     config_warnings.warn(config, warnings)
+    config_phone_checks.warn(config, warnings)
     return Checked(config, tuple(warnings.problems))
 
 

@@ -32,13 +32,6 @@ def warn(config: PanelConfig, report: Report) -> None:
         report.add(
             "site_class",
             "finance",
-            Phrase("two paths, network and telephone", "网络与电话双路报警"),
-            Phrase("this panel has only the network path yet", "本主机目前只有网络一路"),
-            "R102",
-        )
-        report.add(
-            "site_class",
-            "finance",
             Phrase("no wireless at all, detectors and paths alike", "探测与传输均不得使用无线"),
             Phrase("make sure the network path is a cable", "请确认网络线路为有线"),
             "R100",

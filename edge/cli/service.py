@@ -108,8 +108,11 @@ def status(
         return
     out.print(
         f"[bold]{now.name}[/bold] ({now.panel})  journal {now.epoch}/{now.seq}, owed {now.owed}, "
-        f"clock {now.clock}, path {now.path}"
+        f"clock {now.clock}"
     )
+    for name, path in now.paths.items():
+        style = {"up": "green", "down": "red"}.get(path.state, "yellow")
+        out.print(f"path {name}: [{style}]{path.state}[/{style}] ({path.cause}), owed {path.owed}")
     if now.faults:
         out.print("[red]Faults:[/red] " + ", ".join(now.faults))
     areas = Table("area", "name", "mode", "alarm memory")

@@ -17,6 +17,8 @@ def site_card(config: PanelConfig) -> SiteCard:
         users={str(user.number): user.name for user in config.users},
         site_class=config.site_class,
         timezone=config.timezone,
+        account="" if config.phone is None else config.phone.account,
+        phone_marks=config.phone is not None and config.phone.marks,
         zones=[
             CardZone(
                 zone=zone.number,

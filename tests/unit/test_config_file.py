@@ -289,12 +289,82 @@ def test_what_may_run_but_breaks_a_clause_is_warned_of(
     assert clause in str(warnings[0])
 
 
-def test_a_bank_is_told_what_the_panel_cannot_do_yet(tmp_path: Path) -> None:
+PHONE: dict[str, Any] = {
+    "account": "1234",
+    "numbers": ["82001"],
+    "policy": "dual",
+    "line": {"driver": "socket", "address": "127.0.0.1:9092"},
+}
+
+
+def test_a_bank_must_report_on_both_paths_always(tmp_path: Path) -> None:
     data = example()
     data["site_class"] = "finance"
-    warnings = config_file.load_checked(write(tmp_path, data)).warnings
-    assert {warning.clause for warning in warnings} == {"R100", "R102"}
-    assert config_file.check(config_file.load(write(tmp_path, data))).warnings == warnings
+    with pytest.raises(ConfigError) as caught:
+        config_file.load(write(tmp_path, data))
+    (problem,) = caught.value.problems
+    assert (problem.key, problem.clause) == ("phone", "R102")
+    assert "dual" in problem.mend
+    assert "两路" in problem.expected_zh
+    for policy in ("fallback", "phone-only"):
+        data["phone"] = {**PHONE, "policy": policy}
+        with pytest.raises(ConfigError) as caught:
+            config_file.load(write(tmp_path, data))
+        assert ("phone.policy", "R102") in [(p.key, p.clause) for p in caught.value.problems]
+    data["phone"] = PHONE
+    checked = config_file.load_checked(write(tmp_path, data))
+    assert {warning.clause for warning in checked.warnings} == {"R100"}
+    assert config_file.check(checked.config).warnings == checked.warnings
+
+
+def phone_wrong(**fields: object) -> Change:
+    def change(data: dict[str, Any]) -> None:
+        data["phone"] = {**PHONE, **fields}
+
+    return change
+
+
+def _no_mqtt(data: dict[str, Any]) -> None:
+    del data["mqtt"]
+
+
+def _no_mqtt_but_dual(data: dict[str, Any]) -> None:
+    del data["mqtt"]
+    data["phone"] = PHONE
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        (phone_wrong(account="123A"), "phone.account"),
+        (phone_wrong(account="12345"), "phone.account"),
+        (phone_wrong(numbers=[]), "phone.numbers"),
+        (phone_wrong(numbers=["82-001"]), "phone.numbers"),
+        (phone_wrong(line={"driver": "modem"}), "phone.line.device"),
+        (phone_wrong(line={"driver": "socket"}), "phone.line.address"),
+        (phone_wrong(line={"driver": "socket", "address": "9092"}), "phone.line.address"),
+        (phone_wrong(line={"driver": "smoke"}), "phone.line.driver"),
+        (phone_wrong(polcy="dual"), "phone.polcy"),
+        (phone_wrong(policy="phone-only"), "phone.policy"),
+        (phone_wrong(redial_max_s=1800), "phone.redial_max_s"),
+        (_no_mqtt, "mqtt"),
+        (_no_mqtt_but_dual, "mqtt"),
+    ],
+)
+def test_mistakes_in_the_phone_path(tmp_path: Path, change: Change, key: str) -> None:
+    problem = only(tmp_path, change)
+    assert problem.key == key
+    assert problem.mend_zh
+
+
+def test_phone_only_needs_no_mqtt(tmp_path: Path) -> None:
+    data = example()
+    del data["mqtt"]
+    data["phone"] = {**PHONE, "policy": "phone-only"}
+    config = config_file.load(write(tmp_path, data))
+    assert config.mqtt is None
+    assert config.phone is not None
+    assert config.phone.wait_holdup_s == 3
 
 
 def test_a_pir_beside_another_kind_of_detector_is_no_single_pir(tmp_path: Path) -> None:

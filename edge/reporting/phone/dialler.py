@@ -388,6 +388,7 @@ class Dialler:
         if item.event.code in (Code.PERIODIC_TEST, Code.MANUAL_TEST):
             self._testing = None
             self._test_at = later(now, self._config.test_s)
+            effects.append(Note("test_kissed_off", item.event.detail))
         self._alarmed = self._alarmed or item.key.priority <= Priority.BURGLARY
         effects += [Settled((item.key,), kissed=True), *self._keep()]
         if going.what is _What.LISTEN_IN:
