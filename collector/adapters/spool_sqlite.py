@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 
 from collector import CollectorError
+from collector.adapters.spool_salvage import AckedNote, read_acked, salvage, write_acked
 from protocols.instants import US_PER_S, UtcTime
 from protocols.mqtt.reception import LineState, Report, Taken, Unrecognised
 
@@ -42,6 +43,10 @@ create table entry(seq integer primary key, body blob not null);
 
 class SpoolError(CollectorError):
     """The spool cannot be opened or did not take a commit; nothing of it is acknowledged."""
+
+
+class OwnerError(ValueError):
+    """The spool found is another receiver's; nothing of it is ours to tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,7 @@ class Spool:
             self._writer = self._open(now)
             self._reader = _connect(self._path)
             self._epoch, self._acked, self._newest = _head(self._reader)
+            write_acked(folder, AckedNote(receiver, self._epoch, self._acked))
         except (sqlite3.Error, OSError) as error:
             raise SpoolError(f"the spool {self._path} cannot be opened: {error}") from error
         self._keep_reserve()
@@ -185,6 +191,7 @@ class Spool:
             except sqlite3.Error as error:
                 raise SpoolError(f"the spool took no acknowledgement: {error}") from error
             self._acked = upto
+            write_acked(self._folder, AckedNote(self._receiver, epoch, upto))
             return True
 
     def renew(self, now: UtcTime) -> None:
@@ -208,6 +215,7 @@ class Spool:
             except (sqlite3.Error, msgspec.DecodeError) as error:
                 raise SpoolError(f"the spool cannot open a new epoch: {error}") from error
             self._epoch, self._acked, self._newest = epoch, 0, len(waits)
+            write_acked(self._folder, AckedNote(self._receiver, epoch, 0))
 
     def close(self) -> None:
         """Close the files."""
@@ -230,7 +238,7 @@ class Spool:
                 connection.close()
             if _busy(error):
                 raise
-            return self._start_anew(now, str(error))
+            return self._start_anew(now, error)
 
     def _create(self, now: UtcTime, known: int) -> sqlite3.Connection:
         """A file is made under another name, so that there is never half a spool."""
@@ -251,7 +259,7 @@ class Spool:
         _sync_folder(self._folder)
         return _connect(self._path)
 
-    def _start_anew(self, now: UtcTime, why: str) -> sqlite3.Connection:
+    def _start_anew(self, now: UtcTime, error: Exception) -> sqlite3.Connection:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now / US_PER_S))
         aside = self._folder / f"{FILE}.damaged-{stamp}-{secrets.token_hex(3)}"
         for suffix in ("-wal", "-shm"):
@@ -260,14 +268,16 @@ class Spool:
                 side.replace(aside.with_name(aside.name + suffix))
         self._path.replace(aside)
         _sync_folder(self._folder)
-        epoch, saved = _salvage(aside, self._receiver)
-        connection = self._create(now, epoch)
+        note = read_acked(self._folder)
+        ours = note is None or note.receiver == self._receiver
+        saved = salvage(aside, note) if ours and not isinstance(error, OwnerError) else []
+        connection = self._create(now, note.epoch if note is not None else 0)
         with _transaction(connection):
             connection.executemany(
                 "insert into entry(seq, body) values (?, ?)",
                 _numbered([(msgspec.json.encode(each),) for each in saved]),
             )
-        self.set_aside = SetAside(aside, why, len(saved))
+        self.set_aside = SetAside(aside, str(error), len(saved))
         return connection
 
     # -- a full disk ---------------------------------------------------------------------------
@@ -372,7 +382,7 @@ def _check(connection: sqlite3.Connection, receiver: str) -> None:
         raise ValueError(str(answer))
     (owner,) = connection.execute("select receiver from meta").fetchone()
     if owner != receiver:
-        raise ValueError(f"this is the spool of receiver {owner!r}")
+        raise OwnerError(f"this is the spool of receiver {owner!r}")
     epoch, acked, newest = _head(connection)
     if epoch < 1 or acked > newest:
         raise ValueError(f"acknowledged to {acked}, but the newest is {newest}")
@@ -383,33 +393,6 @@ def _head(connection: sqlite3.Connection) -> tuple[int, int, int]:
     epoch, acked = connection.execute("select epoch, acked from meta").fetchone()
     (newest,) = connection.execute("select max(seq) from entry").fetchone()
     return int(epoch), int(acked), int(newest or 0)
-
-
-def _salvage(path: Path, receiver: str) -> tuple[int, list[Taken]]:
-    """(highest epoch known, entries that read and were not acknowledged)."""
-    epoch, acked = 0, 0
-    saved: list[Taken] = []
-    try:
-        with contextlib.closing(_connect(path)) as connection:
-            with contextlib.suppress(sqlite3.Error, TypeError):
-                owner, epoch, acked = connection.execute(
-                    "select receiver, epoch, acked from meta"
-                ).fetchone()
-                if owner != receiver:
-                    return int(epoch), []
-            after = int(acked)
-            while True:
-                with contextlib.suppress(msgspec.DecodeError):
-                    row = connection.execute(
-                        "select seq, body from entry where seq > ? order by seq limit 1", (after,)
-                    ).fetchone()
-                    if row is None:
-                        break
-                    after = int(row[0])
-                    saved.append(msgspec.json.decode(row[1], type=Taken))
-    except (sqlite3.Error, TypeError, ValueError):
-        pass  # what read up to here is saved
-    return int(epoch), saved
 
 
 def _drawn(now: UtcTime) -> int:
