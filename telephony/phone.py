@@ -18,8 +18,8 @@ import pjsua2 as pj
 
 _LOG: Final = logging.getLogger(__name__)
 CODECS: Final = ("PCMA/8000/1", "PCMU/8000/1")
-CALLS_AT_MOST: Final = 30
-"""The library's I/O queue is built for 64 sockets; a call has two (RTP, RTCP)."""
+CALLS_AT_MOST: Final = 4
+"""PJSUA_MAX_CALLS of the published build: a fifth call is PJ_ETOOMANY, whatever is configured."""
 CLOSING_S: Final = 2.0
 DISCARD_NONE: Final = 0
 """pjmedia_jb_discard_algo: never shorten what was heard."""

@@ -30,8 +30,8 @@ def run(
         str, typer.Option(help="Where SIP (UDP) is listened for: IP:PORT; port 0 is any.")
     ] = "127.0.0.1:5060",
     calls: Annotated[
-        int, typer.Option(min=1, max=30, help="Calls at once; one more is told 486 (busy).")
-    ] = 30,
+        int, typer.Option(min=1, max=4, help="Calls at once; one more is told 486 (busy).")
+    ] = 4,
     rtp_port: Annotated[
         int, typer.Option(min=0, max=65_000, help="First UDP port for audio; 0: any free ones.")
     ] = 0,

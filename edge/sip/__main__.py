@@ -59,7 +59,7 @@ def run(
         str, typer.Option(help="Own SIP address (UDP): IP:PORT; port 0 is any.")
     ] = "127.0.0.1:0",
     lines: Annotated[
-        int, typer.Option(min=1, max=30, help="Panels' lines (connections) held at once.")
+        int, typer.Option(min=1, max=4, help="Panels' lines (connections) held at once.")
     ] = 1,
     rtp_port: Annotated[
         int, typer.Option(min=0, max=65_000, help="First UDP port for audio; 0: any free ones.")

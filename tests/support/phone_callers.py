@@ -1,6 +1,6 @@
 """Many panels' phone lines in one process: the real call machine on the real socket line.
 
-    python -m tests.support.phone_callers --address HOST:PORT --lines 8 --calls 24 --events 3
+    python -m tests.support.phone_callers --address HOST:PORT... --lines 8 --calls 24 --events 3
 
 makes so many batches of so many events, each batch in as few calls as it takes (at most --dials),
 and prints one JSON object: what became of every event, and of every call. An event is kissed off,
@@ -172,8 +172,9 @@ async def run(options: argparse.Namespace) -> None:
     """All lines at once, begun one after the other so that they do not march in step."""
     work = batches(options.calls, options.events, options.first)
     todo = deque(work)
+    dials = options.dials
     callers = [
-        Caller(options.address, options.number, f"5550{n:04d}", options.dials)
+        Caller(options.address[n % len(options.address)], options.number, f"5550{n:04d}", dials)
         for n in range(options.lines)
     ]
     began = time.monotonic()
@@ -199,7 +200,7 @@ async def _later(seconds: float, caller: Caller, todo: deque[list[Event]]) -> No
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--address", required=True)
+    parser.add_argument("--address", required=True, nargs="+")
     parser.add_argument("--number", default="5551000")
     parser.add_argument("--lines", type=int, default=4)
     parser.add_argument("--calls", type=int, default=4)

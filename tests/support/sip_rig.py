@@ -1,0 +1,255 @@
+"""Panels, SIP agents, SIP front-ends and the receiver, in two network namespaces with a wire between.
+
+Every part is the program that users run. Namespaces and loss need root; without it the rig fails.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from collector.adapters.spool_sqlite import peek_entries
+from hil.drivers.process import Program, RigError
+from protocols.mqtt.reception import Report
+
+CALLS_EACH = 4
+"""Calls of one front-end, lines of one agent: the library's own limit."""
+_counter = itertools.count()
+ROOT = Path(__file__).parents[2]
+
+
+class Namespaces:
+    """Premises and centre, joined by a wire whose UDP loss is a dial."""
+
+    def __init__(self) -> None:
+        mark = f"{os.getpid() % 100_000}{next(_counter)}"
+        self.premises, self.centre = f"tp{mark}", f"tc{mark}"
+        octet = int(mark) % 200 + 20
+        self.premises_ip, self.centre_ip = f"10.211.{octet}.1", f"10.211.{octet}.2"
+
+    def __enter__(self) -> Namespaces:
+        ends = (self.premises, self.centre)
+        for name in ends:
+            _ip("netns", "add", name)
+        _ip(
+            "link",
+            "add",
+            "wire",
+            "netns",
+            ends[0],
+            "type",
+            "veth",
+            "peer",
+            "wire",
+            "netns",
+            ends[1],
+        )
+        for name, address in zip(ends, (self.premises_ip, self.centre_ip), strict=True):
+            _ip("-n", name, "address", "add", f"{address}/24", "dev", "wire")
+            _ip("-n", name, "link", "set", "wire", "up")
+            _ip("-n", name, "link", "set", "lo", "up")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in (self.premises, self.centre):
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+    def loss(self, share: float) -> None:
+        """Every datagram is lost with this chance, each way."""
+        for name in (self.premises, self.centre):
+            inside = ["ip", "netns", "exec", name, "iptables", "-w"]
+            _run([*inside, "-F", "INPUT"])
+            if share:
+                rule = ["-A", "INPUT", "-i", "wire", "-p", "udp", "-m", "statistic"]
+                chance = ["--mode", "random", "--probability", f"{share:.6f}", "-j", "DROP"]
+                _run([*inside, *rule, *chance])
+
+    def dropped(self) -> int:
+        """Datagrams lost since `loss`."""
+        total = 0
+        for name in (self.premises, self.centre):
+            listed = _run(
+                ["ip", "netns", "exec", name, "iptables", "-w", "-L", "INPUT", "-v", "-n", "-x"]
+            )
+            total += sum(
+                int(line.split()[0]) for line in listed.splitlines() if "statistic" in line
+            )
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one run. `stored`: messages (digits) in the receiver's spool."""
+
+    wall_s: float
+    events: list[dict[str, Any]]
+    dialled: list[dict[str, Any]]
+    stored: set[str]
+    dropped: int
+
+    @property
+    def kissed(self) -> set[str]:
+        """Digits of events that panels hold as delivered."""
+        return {event["digits"] for event in self.events if event["kissed"]}
+
+    def within(self, tries: int) -> float:
+        """Share of events kissed off in so many sends."""
+        good = sum(1 for each in self.events if each["kissed"] and each["tries"] <= tries)
+        return good / len(self.events)
+
+
+class SipRig:
+    """`trunks` agents, each dialling a front-end of its own, all front-ends to one receiver."""
+
+    def __init__(self, folder: Path, trunks: int, *options: str, apart: bool = True) -> None:
+        self.folder = folder
+        self.programs: dict[str, Program] = {}
+        self.net: Namespaces | None = None
+        self._trunks = trunks
+        self._options = options
+        self._apart = apart
+        self._stack = ExitStack()
+        self._lines: list[str] = []
+
+    def __enter__(self) -> SipRig:
+        with ExitStack() as stack:
+            if self._apart:
+                self.net = stack.enter_context(Namespaces())
+            stack.callback(self._stop)
+            self._start()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def _start(self) -> None:
+        config = self.folder / "receiver.toml"
+        lines = max(64, CALLS_EACH * self._trunks)
+        config.write_text(
+            f'id = "rx-sip"\n[[line]]\nname = "sip"\nlisten = "127.0.0.1:0"\nlines = {lines}\n'
+        )
+        module = ["collector.receiver_main", "run", "--json", "--config", str(config)]
+        receiver = self._program("receiver", "centre", *module, "--data", str(self.spool))
+        port = receiver.ready()["audiosocket_port"]
+        centre_ip = self.net.centre_ip if self.net else "127.0.0.1"
+        premises_ip = self.net.premises_ip if self.net else "127.0.0.1"
+        fronts = [
+            self._program(
+                f"front{n}",
+                "centre",
+                "collector.sip",
+                *("--listen", f"{centre_ip}:0", "--audiosocket", f"127.0.0.1:{port}"),
+                *self._options,
+            )
+            for n in range(self._trunks)
+        ]
+        agents = [
+            self._program(
+                f"agent{n}",
+                "premises",
+                "edge.sip",
+                *("--line", "127.0.0.1:0", "--lines", str(CALLS_EACH)),
+                *("--trunk", f"sip:{front.ready()['sip']}", "--listen", f"{premises_ip}:0"),
+                *self._options,
+            )
+            for n, front in enumerate(fronts)
+        ]
+        self._lines = [agent.ready()["line"] for agent in agents]
+
+    @property
+    def spool(self) -> Path:
+        """The receiver's folder."""
+        return self.folder / "spool"
+
+    def _program(self, name: str, side: str, *module: str) -> Program:
+        program = Program(
+            name, self.inside(side, "-m", *module), self.folder / f"{name}.log", _environment()
+        )
+        self.programs[name] = program
+        program.start()
+        return program
+
+    def inside(self, side: str, *words: str) -> list[str]:
+        """This Python with `words`, on the named side of the wire."""
+        prefix: list[str] = []
+        if self.net is not None:
+            prefix = ["ip", "netns", "exec", getattr(self.net, side)]
+        return [*prefix, sys.executable, *words]
+
+    def _stop(self) -> None:
+        for program in reversed(self.programs.values()):
+            program.stop()
+
+    def call(
+        self, calls: int, events: int, *, lines: int = 0, first: int = 1000, loss: float = 0.0
+    ) -> Outcome:
+        """So many calls of so many events over all lines; every account from `first` on."""
+        if self.net is not None:
+            self.net.loss(loss)
+        count = lines or CALLS_EACH * self._trunks
+        words = ["-m", "tests.support.phone_callers", "--address", *self._lines]
+        words += ["--lines", str(count), "--calls", str(calls), "--events", str(events)]
+        words += ["--first", str(first), "--stagger-s", "0.13"]
+        done = subprocess.run(
+            self.inside("premises", *words),
+            check=False,
+            capture_output=True,
+            text=True,
+            env=_environment(),
+            timeout=60 + 120 * (calls // count + 1),
+        )
+        if done.returncode:
+            raise RigError(f"the callers failed:\n{done.stderr[-4000:]}")
+        told = json.loads(done.stdout)
+        mine = {event["digits"] for event in told["events"]}
+        stored = {
+            taken.what.raw
+            for taken in peek_entries(self.spool, 0, 1_000_000)
+            if isinstance(taken.what, Report)
+        }
+        dropped = self.net.dropped() if self.net is not None and loss else 0
+        return Outcome(told["wall_s"], told["events"], told["dialled"], stored & mine, dropped)
+
+    def log_lines(self, name: str) -> list[dict[str, Any]]:
+        """What a program printed as JSON."""
+        text = self.programs[name].log.read_text(errors="replace")
+        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+def _environment() -> dict[str, str]:
+    paths = [str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def _run(words: Sequence[str]) -> str:
+    done = subprocess.run(words, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise RigError(
+            f"`{' '.join(words)}` failed: {done.stderr.strip()}; network namespaces and loss need"
+            " root, iproute2 and iptables"
+        )
+    return done.stdout
+
+
+def _ip(*words: str) -> None:
+    _run(["ip", *words])
