@@ -76,6 +76,8 @@ class ModelLine:
         self.seizes: list[tuple[Instant, bool]] = []
         self.dialled: list[str] = []
         self.gaps_ms: list[tuple[str, float]] = []
+        self.whole: list[str] = []
+        """Digits of each block whose end the panel was told of."""
         self._queue: list[tuple[int, int, LineInput]] = []
         self._count = itertools.count()
         self._tone_end: Instant | None = None
@@ -94,6 +96,8 @@ class ModelLine:
             self._clear()
         if isinstance(given, ToneHeard) and not given.on:
             self._tone_end = self.now
+        if isinstance(given, Played):
+            self.whole.append(self.plays[-1][1])
         return given
 
     def _clear(self) -> None:

@@ -281,6 +281,10 @@ class Dialler:
     def _in_call(self, now: Instant) -> list[DiallerEffect]:
         """Between blocks: whatever waited for the journal, or for something to say."""
         call = self._call
+        if self._asked is not None and now >= self._asked.until:
+            late, self._asked = self._asked, None
+            self._not_now.add(late.what)
+            return [Note("record_missing", late.what.value), *self._in_call(now)]
         if call.step is Step.VOICE:
             first = self._queue.first()
             if first is not None and first[0] <= Priority.FIRE:
@@ -303,11 +307,7 @@ class Dialler:
             ready, self._ready = self._ready, None
             return self._send_ready(ready.what, ready.item, now)
         if self._asked is not None:
-            if now < self._asked.until:
-                return []
-            self._not_now.add(self._asked.what)
-            late, self._asked = self._asked, None
-            return [Note("record_missing", late.what.value), *self._next(now)]
+            return []  # the pause before the block is the journal's time; then the call waits
         if self._marks and self._unmarked and _What.MARK not in self._not_now:
             event = batch_event(self._unmarked.batch())
             return self._ask(event, _What.MARK, now)

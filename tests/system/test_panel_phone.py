@@ -1,0 +1,188 @@
+"""The panel as a process, on a simulated exchange with real audio, and a receiver that is not ours
+at its far end: alarms without MQTT, a cut line, the installer's test call.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.adapters.config_file import load
+from edge.adapters.pins_client import Pins
+from edge.field.reading import ReadingState
+from hil.drivers.exchange import Exchange
+from hil.drivers.process import Program, wait_for
+from protocols.contact_id.message import Message, decode
+from protocols.panel_event import Code
+from tests.support.phone_far_end import PhoneFarEnd
+
+pytestmark = [pytest.mark.system, pytest.mark.slow]
+
+NUMBER, BUSY = "5550100", "5550101"
+TOML = """\
+id = "phone-1"
+name = "Phone"
+data_dir = "data"
+
+[hardware]
+driver = "sim"
+
+[clock]
+chronyc = []
+
+[[areas]]
+number = 1
+name = "Shop"
+
+[[zones]]
+number = 4
+name = "Button"
+area = 1
+type = "holdup_silent"
+loop = {{ input = "gpio:13", wiring = "no" }}
+
+[phone]
+account = "1234"
+numbers = ["{number}"]
+policy = "{policy}"
+redial_s = 1
+
+[phone.line]
+driver = "socket"
+address = "127.0.0.1:{port}"
+"""
+MQTT = """
+[mqtt]
+host = "127.0.0.1"
+port = 1
+ca = "none.pem"
+cert = "none.pem"
+key = "none.pem"
+"""
+
+
+class Site:
+    """Exchange, receiver and panel."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.data = root / "data"
+        self.file = root / "panel.toml"
+        self.far = PhoneFarEnd()
+        self.far.start()
+        self.exchange = Exchange()
+        self.exchange.start()
+        self.exchange.route(NUMBER, address=self.far.address, ring_ms=200)
+        self.exchange.route(BUSY, "busy")
+        self.panel = Program(
+            "panel",
+            [sys.executable, "-m", "edge", "run", "--config", str(self.file), "--data",
+             str(self.data), "--json"],
+            root / "panel.log",
+        )  # fmt: skip
+
+    def write(self, policy: str, number: str = NUMBER) -> None:
+        text = TOML.format(policy=policy, number=number, port=self.exchange.port)
+        (self.root / "none.pem").write_text("no certificate")
+        (self.root / "none.pem").chmod(0o600)
+        self.file.write_text(text + ("" if policy == "phone-only" else MQTT))
+
+    def start(self) -> None:
+        self.panel.start()
+        self.panel.ready(30)
+        self.pins = Pins.of(load(self.file), self.data)
+
+    def edge(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "edge", *words, "--data", str(self.data)],
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.edge("phone", "status", "--json").stdout)
+        return found
+
+    def press(self, state: ReadingState) -> None:
+        self.pins.set_zone(load(self.file), 4, state)
+
+    def codes(self) -> list[str]:
+        told = [decode(block) for call in self.far.calls for block in call.blocks]
+        return [message.code for message in told if isinstance(message, Message)]
+
+    def stop(self) -> None:
+        self.panel.stop()
+        self.exchange.stop()
+        self.far.stop()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    yield site
+    site.stop()
+
+
+def test_the_installers_test_call_tells_each_step_and_a_verdict(site: Site) -> None:
+    site.write("phone-only")
+    site.start()
+    made = site.edge("phone", "test-call", "--by", "liwei")
+    assert made.returncode == 0, made.stdout + made.stderr
+    told = [line.split(" s  ", 1)[-1] for line in made.stdout.splitlines()]
+    wanted = ("off-hook", "dial tone", "number dialled", "handshake", "sending", "kissed off")
+    order = [next(i for i, line in enumerate(told) if word in line) for word in wanted]
+    assert order == sorted(order)
+    assert "The phone path works" in made.stdout
+    assert "601" in site.codes()
+    assert "path phone: up" in site.edge("status").stdout
+
+
+def test_a_busy_number_is_named_as_the_cause_in_both_languages(site: Site) -> None:
+    site.write("phone-only", BUSY)
+    site.start()
+    made = site.edge("phone", "test-call")
+    assert made.returncode == 1
+    assert "busy" in made.stderr
+    assert "back-up number" in made.stderr
+    again = site.edge("phone", "test-call", "--lang", "zh")
+    assert again.returncode == 1
+    assert "占线" in again.stderr
+
+
+def test_a_hold_up_goes_by_phone_when_mqtt_is_dead_and_once_only(site: Site) -> None:
+    site.write("fallback")
+    site.start()
+    site.press(ReadingState.ALARM)
+    wait_for("the hold-up at the receiver", lambda: "122" in site.codes(), 30)
+    wait_for("the mark", lambda: "780" in site.codes(), 30)
+    wait_for("nothing owed", lambda: site.status()["owed"] == 0, 30)
+    shown = site.edge("journal", "show", "--json").stdout.splitlines()
+    events = [json.loads(line)["event"] for line in shown]
+    (batch,) = [event for event in events if event["code"] == Code.PHONE_BATCH]
+    assert batch["detail"].startswith("sent=")
+    site.panel.stop()
+    heard = site.codes().count("122")
+    site.start()
+    site.press(ReadingState.NORMAL)  # its restore proves that the queue has been worked off
+    site.edge("phone", "test-call")
+    assert site.codes().count("122") <= heard + 1  # the restore of 122 at most
+    told = [decode(block) for call in site.far.calls for block in call.blocks]
+    news = [m for m in told if isinstance(m, Message) and (m.code, m.q) == ("122", "1")]
+    assert len(news) == heard, "kissed off is kissed off, also after a restart"
+
+
+def test_a_cut_line_is_a_fault_and_its_return_is_proved_by_a_call(site: Site) -> None:
+    site.write("phone-only")
+    site.start()
+    assert site.edge("phone", "test-call").returncode == 0
+    site.exchange.line(faults={"cut": True})
+    wait_for("the path down", lambda: site.status()["up"] is False, 30)
+    assert "path phone: down" in site.edge("status").stdout
+    site.exchange.line(faults={"cut": False})
+    wait_for("the path up", lambda: site.status()["up"], 60)
+    assert "602" in site.codes()
