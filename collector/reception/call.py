@@ -107,6 +107,7 @@ class Call:
         self._quiet_at: Instant | None = None
         self._invited = 0
         self._again = False
+        self._in_vain = 0
         self._behind_ms = 0
         self._gathering = Gathering(profile, self._could_be_kissed)
         self._transcript = Transcript()
@@ -215,8 +216,16 @@ class Call:
                 return []
 
     def _invite(self, now: Instant) -> list[Effect]:
-        """The next handshake; after a block that failed, once more the one it answered."""
-        if self._again and self._invited:
+        """The next handshake; after a block that failed, once more the one it answered.
+
+        A caller that sent DTMF gets no other: the single 1400 Hz is long enough to be taken for the
+        kiss-off of what failed (libspandsp2's sender does).
+        """
+        if self._invited and (self._again or self._longest >= STRAY):
+            if not self._again:
+                self._in_vain += 1
+                if self._in_vain >= self._profile.rounds:
+                    return self._end("no block that could be read", hang_up=True, now=now)
             self._again = False
             handshake = self._sounded()
         elif self._invited >= self._profile.rounds * len(self._order):
@@ -345,7 +354,7 @@ class Call:
         if pending is None or token != pending.token:
             return []  # the panel has begun anew meanwhile: that block will be kissed off
         self._pending = None
-        self._refused_run = 0
+        self._refused_run = self._in_vain = 0
         return self._learn(pending) + self._acknowledge(pending, now)
 
     def _acknowledge(self, pending: _Pending, now: Instant) -> list[Effect]:

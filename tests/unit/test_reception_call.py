@@ -346,6 +346,15 @@ def test_digits_that_mean_nothing_bring_the_same_handshake_again() -> None:
     assert [sound for _, sound in line.played] == [DUAL.sound, DUAL.sound]
 
 
+def test_no_single_tone_for_a_caller_that_sent_dtmf() -> None:
+    """500 ms of 1400 Hz could be taken for the kiss-off of the block that failed."""
+    line = ready()
+    line.digits("12345")
+    line.until(lambda each: isinstance(each, HangUp), 60_000)
+    assert {sound for _, sound in line.played} == {DUAL.sound}
+    assert line.stored == []
+
+
 def test_stray_digits_do_not_hold_up_the_handshakes() -> None:
     line = ready()
     line.digits("1")
