@@ -20,7 +20,7 @@ from protocols.tones.elements import FRAME_SAMPLES, DigitHeard, Playable, Silenc
 from protocols.tones.listening import EXCHANGE
 from protocols.tones.synthesis import Player
 
-HANDSHAKE: tuple[Playable, ...] = (Silence(600), Tone(1400, 100), Silence(100), Tone(2300, 100))
+HANDSHAKE: tuple[Playable, ...] = (Silence(400), Tone(1400, 100), Silence(100), Tone(2300, 100))
 BLOCK_DIGITS = 16
 NEXT_DIGIT_MS = 400
 
