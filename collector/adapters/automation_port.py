@@ -81,11 +81,11 @@ class AutomationPort:
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"automation-{name}", daemon=True)
-        self._state = "waiting"
+        self._state = "closed"
 
     @property
     def state(self) -> str:
-        """For a status line: `waiting` (never heard), `up`, or `down: <cause>`."""
+        """For a status line: `closed`, `open` (never heard yet), `up`, or `down: <cause>`."""
         return self._state
 
     @property
@@ -123,6 +123,8 @@ class AutomationPort:
                     continue
                 wait_s = RETRY_S
                 self._step(self._machine.connected)
+                if self._state == "closed":
+                    self._state = "open"
                 self._talk()
             except OSError as error:
                 cause = error.strerror or str(error) or type(error).__name__
