@@ -12,22 +12,45 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.tones.digits import FREQUENCIES_HZ, DigitMachine
+from protocols.tones.digits import FREQUENCIES_HZ, DigitMachine, Windows
 from protocols.tones.elements import Heard
 from protocols.tones.fsk import FskMachine
 from protocols.tones.listening import CENTRE, Listen
 from protocols.tones.progress import BAND_HZ, ProgressMachine, Sounding
 from protocols.tones.pulses import FREQUENCIES_HZ as PULSE_HZ
 from protocols.tones.pulses import PulseMachine
-from protocols.tones.spectrum import ENERGY_WEIGHTS, HOP, HOP_MS, WINDOW, Floats, columns
+from protocols.tones.spectrum import ENERGY_WEIGHTS, HOP, HOP_MS, WINDOW, Floats, WindowsOf, columns
 from protocols.tones.steady import ToneMachine
 from protocols.tones.synthesis import FULL_SCALE_DBM0
 
 Samples = NDArray[np.int16]
 Lines = Sequence[int] | NDArray[np.intp]
 _SOUND_POWER: Final = 32767.0**2 / 2.0 * 10.0 ** ((-40.0 - FULL_SCALE_DBM0) / 10.0)
+_CHUNK: Final = 4 * HOP
+"""Longer audio is taken in pieces, so that the work stays in the processor's cache."""
+_SOME_LINES: Final = 256
+"""Lines fitted at once: what they need stays in the processor's cache."""
+_HALF_WEIGHTS: Final = np.ascontiguousarray(ENERGY_WEIGHTS.reshape(2, HOP).T)
 _BAND_SHARE: Final = 1.5 * 0.8
 """Fits at every 50 Hz see each tone one and a half times."""
+
+
+class _Audio:
+    """The samples of windows, for those who look twice at a few lines."""
+
+    def __init__(self, carry: Samples, samples: Samples) -> None:
+        self._carry, self._samples = carry, samples
+
+    def at(self, hop: int) -> WindowsOf:
+        """Gives the windows of a hop, for the rows asked for."""
+
+        def windows(rows: NDArray[np.intp]) -> Floats:
+            end = (hop + 1) * HOP
+            first = self._carry[rows] if not hop else self._samples[rows, end - WINDOW : end - HOP]
+            both = (first, self._samples[rows, end - HOP : end])
+            return np.concatenate(both, axis=1, dtype=np.float32)
+
+        return windows
 
 
 class ToneBank:
@@ -40,6 +63,7 @@ class ToneBank:
         self.lines = lines
         self.listen = listen
         self._carry = np.zeros((lines, HOP), np.int16)
+        self._latter = np.zeros(lines, np.float32)
         self._clock = np.zeros(lines, np.int64)
         self._digits = DigitMachine(lines) if listen.digits else None
         self._tones = ToneMachine(lines, listen.tones_hz) if listen.tones_hz else None
@@ -65,6 +89,7 @@ class ToneBank:
     def reset(self, line: int) -> None:
         """A new call on this line: silence before it, time 0."""
         self._carry[line] = 0
+        self._latter[line] = 0.0
         self._clock[line] = 0
         if self._digits is not None:
             self._digits.reset(line)
@@ -97,54 +122,96 @@ class ToneBank:
             raise ValueError(f"audio of shape {samples.shape}: wanted ({rows}, n * {HOP})")
         if not samples.size:
             return []
-        carry = self._carry if which is None else self._carry[which]
-        wide = np.concatenate((carry, samples), axis=1).astype(np.float32)
-        if which is None:
-            self._carry = samples[:, -HOP:].copy()
-        else:
-            self._carry[which] = samples[:, -HOP:]
-        squares = wide * wide
         heard: list[tuple[int, Heard]] = []
-        for begin in range(0, samples.shape[1], HOP):
-            if which is None:
-                self._clock += HOP_MS
-                clock = self._clock
-            else:
-                self._clock[which] += HOP_MS
-                clock = self._clock[which]
-            window = wide[:, begin : begin + WINDOW]
-            energy = np.asarray(squares[:, begin : begin + WINDOW] @ ENERGY_WEIGHTS, np.float32)
-            heard += self._window(self._matrix @ window.T, window, energy, which, clock)
+        for begin in range(0, samples.shape[1], _CHUNK):
+            heard += self._feed(samples[:, begin : begin + _CHUNK], which)
         return heard
 
-    def _window(
+    def _feed(self, samples: Samples, which: NDArray[np.intp] | None) -> list[tuple[int, Heard]]:
+        """A few windows of each line: fitted together, judged in order of time."""
+        carry = self._carry if which is None else self._carry[which]
+        latter = self._latter if which is None else self._latter[which]
+        fit, energy, latter = self._fit(carry, samples, latter)
+        recent = samples[:, -HOP:].copy()
+        if which is None:
+            self._carry, self._latter = recent, latter
+        else:
+            self._carry[which], self._latter[which] = recent, latter
+        hops = len(energy)
+        clock = self._clock if which is None else self._clock[which]
+        now_ms = clock + HOP_MS * np.arange(1, hops + 1)[:, None]
+        if which is None:
+            self._clock = now_ms[-1].copy()
+        else:
+            self._clock[which] = now_ms[-1]
+        audio = _Audio(carry, samples)
+        return self._windows(fit.reshape(len(fit), -1), audio, energy.reshape(-1), which, now_ms)
+
+    def _fit(
+        self, carry: Samples, samples: Samples, latter: Floats
+    ) -> tuple[Floats, Floats, Floats]:
+        """Fits (frequencies * 4, hops, lines), mean powers (hops, lines), and the part of the next
+        mean power that is known already; `carry`, `latter`: what the feed before left.
+        """
+        rows, hops = len(samples), samples.shape[1] // HOP
+        energy = np.empty((hops, rows), np.float32)
+        fit = np.empty((len(self._matrix), hops, rows), np.float32)
+        left = np.empty(rows, np.float32)
+        for begin in range(0, rows, _SOME_LINES):
+            some = slice(begin, begin + _SOME_LINES)
+            wide = np.concatenate((carry[some], samples[some]), axis=1, dtype=np.float32)
+            for hop in range(hops):
+                window = wide[:, hop * HOP : hop * HOP + WINDOW]
+                np.matmul(self._matrix, window.T, out=fit[:, hop, some])
+            np.multiply(wide, wide, out=wide)
+            parts = wide[:, HOP:].reshape(-1, HOP) @ _HALF_WEIGHTS
+            parts = parts.reshape(-1, hops, 2)
+            np.add(parts[:, 1:, 1], parts[:, :-1, 0], out=energy[1:, some].T)
+            np.add(parts[:, 0, 1], latter[some], out=energy[0, some])
+            left[some] = parts[:, -1, 0]
+        return fit, energy, left
+
+    def _windows(
         self,
         fit: Floats,
-        window: Floats,
+        audio: _Audio,
         energy: Floats,
         which: NDArray[np.intp] | None,
-        clock: NDArray[np.int64],
+        now_ms: NDArray[np.int64],
     ) -> list[tuple[int, Heard]]:
         quarter = len(fit) // 4
         cosine, sine = fit[:quarter], fit[quarter : 2 * quarter]
-        power = cosine * cosine + sine * sine
-        lean = cosine * fit[2 * quarter : 3 * quarter] + sine * fit[3 * quarter :]
+        power = cosine * cosine
+        power += sine * sine
+        lean = cosine * fit[2 * quarter : 3 * quarter]
+        lean += sine * fit[3 * quarter :]
+        digits = Windows(power[:8], lean[:8], energy) if self._digits is not None else None
+        rows = power[:4].max(axis=0)
         heard: list[tuple[int, Heard]] = []
-        if self._digits is not None:
-            heard += self._digits.step(power[:8], lean[:8], energy, which, clock)
-        known: NDArray[np.bool_] | None = None
-        if self._tones is not None:
-            part = slice(8, 8 + len(self._tones.frequencies_hz))
-            rows = power[:4].max(axis=0)
-            told, known = self._tones.step(power[part], lean[part], energy, rows, which, clock)
-            heard += told
-        if self._pulses is not None:
-            part = self._pulse_part
-            heard += self._pulses.step(power[part], lean[part], energy, window, which, clock)
-        if self._fsk is not None:
-            heard += self._fsk.step(power[self._fsk_part], energy, window, which, clock)
-        if self._progress:
-            heard += self._cadence(power, energy, known, which, clock)
+        count = now_ms.shape[1]
+        for hop, clock in enumerate(now_ms):
+            part = slice(hop * count, (hop + 1) * count)
+            if self._digits is not None and digits is not None:
+                heard += self._digits.step(digits, part.start, which, clock)
+            known: NDArray[np.bool_] | None = None
+            if self._tones is not None:
+                bins = slice(8, 8 + len(self._tones.frequencies_hz))
+                told, known = self._tones.step(
+                    power[bins, part], lean[bins, part], energy[part], rows[part], which, clock
+                )
+                heard += told
+            if self._pulses is not None:
+                bins = self._pulse_part
+                heard += self._pulses.step(
+                    power[bins, part], lean[bins, part], energy[part], audio.at(hop), which, clock
+                )
+            if self._fsk is not None:
+                bins = self._fsk_part
+                heard += self._fsk.step(
+                    power[bins, part], energy[part], audio.at(hop), which, clock
+                )
+            if self._progress:
+                heard += self._cadence(power[:, part], energy[part], known, which, clock)
         return heard
 
     def _cadence(

@@ -3,6 +3,9 @@
 All arrays run over lines. Amplitudes of a tone summed over windows are its duration (spectrum.py),
 so the length of a digit, and of a hole in it, is measured much finer than the 10 ms hop: a hole of
 a lost 20 ms packet is bridged, a 30 ms gap between equal digits is not.
+
+Written for few numpy calls on long arrays: at hundreds of lines each call costs a microsecond and
+little more, and there are some sixty of them for 10 ms of all lines.
 """
 
 from __future__ import annotations
@@ -16,192 +19,232 @@ from protocols.tones.elements import DigitHeard
 from protocols.tones.spectrum import CURVATURE, HOP_MS, Floats
 from protocols.tones.synthesis import COLUMNS_HZ, FULL_SCALE_DBM0, KEYPAD, ROWS_HZ
 
+Whole = NDArray[np.intp]
+Flags = NDArray[np.bool_]
 FREQUENCIES_HZ: Final = ROWS_HZ + COLUMNS_HZ
-_FREQUENCIES: Final = np.array(FREQUENCIES_HZ, np.float32)
 
-MIN_SHARE: Final = 0.58
+MIN_SHARE: Final = 0.52
+MIN_MEAN_SHARE: Final = 0.575
+"""Of the power of a window that is the digit's two tones: in each window, and on the average."""
+SHORT_HOPS: Final = 3.0
+SHORT_MEAN_SHARE: Final = 0.65
+"""Shorter digits must be purer: speech comes close to a digit for 25 ms now and then."""
 MAX_OFFSET: Final = 0.026
-MAX_TWIST_DB: Final = 10.0
+MAX_TWIST_DB: Final = 12.0
 MIN_DBM0: Final = -45.0
 GAP_HOPS: Final = 2.5
 MIN_HOPS: Final = 2.0
 """Shortest sum of tone in a digit, in hops of 10 ms."""
-_ECHO_RATIO: Final = 0.1
+ECHO_RATIO: Final = 0.3
 """A digit this much weaker than the one before it, shortly after it, is its echo."""
-_FORGET: Final = 0.912
-"""How that fades by hop: 20 dB in 250 ms."""
+_FORGET: Final = 0.955
+"""How that fades by hop: 20 dB in 500 ms."""
 _MIN_POWER: Final = np.float32(32767.0**2 / 2.0 * 10.0 ** ((MIN_DBM0 - FULL_SCALE_DBM0) / 10.0))
 _TWIST: Final = np.float32(10.0 ** (MAX_TWIST_DB / 10.0))
+_LIMIT_HZ: Final = (MAX_OFFSET * np.array(FREQUENCIES_HZ)).astype(np.float32)
+_GROUPS: Final = np.array([[0], [4]], np.intp)
+_CURVATURE: Final = np.float32(CURVATURE)
+_TINY: Final = np.float32(1e-6)
+_ONE: Final = np.float32(1.0)
+_FALL: Final = np.float32(0.985)
+_DBM0: Final = FULL_SCALE_DBM0 - 20.0 * np.log10(32767.0 / np.sqrt(2.0))
 
-# Rows of the state, one column a line.
-_KEY, _HITS, _REF, _SUM, _GAP, _HOLE, _LOW, _HIGH, _LOUD, _ROWS = range(10)
+# Rows of the state, one column a line. HITS to SHARE are sums over the digit's windows.
+_REF, _GAP, _SUM, _FIRST, _HITS, _LOW, _HIGH, _SHARE, _ROWS = range(9)
+_SUMS: Final = slice(_HITS, _SHARE + 1)
+
+
+class Windows:
+    """What windows are by themselves: `key` -1 where there is no digit. All arrays (.., n)."""
+
+    __slots__ = ("key", "power", "terms")
+
+    def __init__(self, power: Floats, lean: Floats, energy: Floats) -> None:
+        """`power` and `lean` (8, n) of each frequency, `energy` (n): mean power of the window."""
+        self.power = power
+        count = power.shape[1]
+        self.terms = np.empty((4, count), np.float32)
+        """One, power of the low and the high tone, share."""
+        groups = power.reshape(2, 4, count)
+        best = groups.max(axis=1)
+        some = best[0] + best[1] > 0.35 * energy
+        if not some.any():
+            self.key = np.full(count, -1, np.intp)
+            self.terms[:] = 0.0
+            return
+        at = groups.argmax(axis=1)
+        at += _GROUPS
+        flat = at * count
+        flat += np.arange(count)
+        best += _TINY
+        off = lean.ravel().take(flat)
+        off /= best
+        good = (np.abs(off) < _LIMIT_HZ.take(at)).all(axis=0)
+        np.multiply(off, off, out=off)
+        np.minimum(off, np.float32(2500.0), out=off)
+        off *= _CURVATURE
+        np.exp(off, out=off)
+        tones = self.terms[1:3]
+        np.multiply(best, off, out=tones)
+        self.terms[0] = 1.0
+        share = np.divide(tones[0] + tones[1], energy + _TINY, out=self.terms[3])
+        weaker = np.minimum(tones[0], tones[1])
+        good &= share > MIN_SHARE
+        good &= weaker > _MIN_POWER
+        good &= np.maximum(tones[0], tones[1]) < _TWIST * weaker
+        at[0] *= 4
+        key = at[0] + at[1]
+        key -= 3
+        key *= good
+        key -= 1
+        self.key = key
+        """Row times four plus column."""
 
 
 class DigitMachine:
     """State of all lines; `step` takes one window of each line that is fed."""
 
     def __init__(self, lines: int) -> None:
+        self._key = np.full(lines, -1, np.intp)
         self._state = np.zeros((_ROWS, lines), np.float32)
-        self._state[_KEY] = -1.0
+        self._state[_REF] = 1.0
+        self._begun_ms = np.zeros(lines, np.int64)
         self._before = np.zeros((8, lines), np.float32)
+        self._loud = np.zeros(lines, np.float32)
+        self._loud_ms = np.zeros(lines, np.int64)
 
     def reset(self, line: int) -> None:
         """Forget what this line was in."""
+        self._key[line] = -1
         self._state[:, line] = 0.0
-        self._state[_KEY, line] = -1.0
+        self._state[_REF, line] = 1.0
         self._before[:, line] = 0.0
+        self._loud[line] = 0.0
 
     def step(
         self,
-        power: Floats,
-        lean: Floats,
-        energy: Floats,
-        lines: NDArray[np.intp] | None,
+        windows: Windows,
+        begin: int,
+        lines: Whole | None,
         now_ms: NDArray[np.int64],
     ) -> list[tuple[int, DigitHeard]]:
-        """`power` and `lean` (8, n): of each frequency; `lean` is power times offset in Hz.
+        """Windows from `begin` on, one of each of `lines` (None: all), that end at `now_ms`.
 
-        `energy` (n): mean power of the window. `lines` (n): which lines these are, None: all.
-        `now_ms` (n): end of the window. Returns digits that ended, with their line.
+        Returns digits that ended, with their line.
         """
-        state = self._state if lines is None else self._state[:, lines]
-        before = self._before if lines is None else self._before[:, lines]
-        heard = self._judge(state, before, power, lean, energy, now_ms)
+        end = begin + len(now_ms)
+        open_key = self._key if lines is None else self._key[lines]
+        at = np.flatnonzero(np.maximum(windows.key[begin:end], open_key) >= 0)
+        heard: list[tuple[int, DigitHeard]] = []
+        if len(at):
+            rows = at if lines is None else lines[at]
+            heard = self._advance(windows, at + begin, rows, now_ms.take(at))
+        power = windows.power[:, begin:end]
         if lines is None:
             self._before = power
-            return heard
-        self._state[:, lines] = state
-        self._before[:, lines] = power
-        return [(int(lines[at]), digit) for at, digit in heard]
+        else:
+            self._before[:, lines] = power
+        return heard
 
-    def _judge(
+    def _advance(
+        self, windows: Windows, at: Whole, rows: Whole, now_ms: NDArray[np.int64]
+    ) -> list[tuple[int, DigitHeard]]:
+        """Windows `at` of lines `rows`."""
+        new, key = windows.key.take(at), self._key.take(rows)
+        state = self._state.take(rows, axis=1)
+        opened = key >= 0
+        same = opened & (new == key)
+        size = _amplitude(windows.power, np.maximum(key, 0), at)
+        ratio = size / state[_REF]
+        short = np.maximum(_ONE - ratio, np.float32(0.0))
+        gap = state[_GAP] + short
+        ended = (gap >= GAP_HOPS) | ((new >= 0) & ~same & (ratio < 0.8))
+        ended &= opened
+        heard: list[tuple[int, DigitHeard]] = []
+        over = np.flatnonzero(ended)
+        if len(over):
+            heard = self._ended(over, rows, key, state, gap, now_ms)
+            key[over] = -1
+        full = same & (ratio >= 0.9)
+        state[_GAP] = np.where(full, short, gap)
+        state[_SUM] += size
+        state[_SUMS] += windows.terms.take(at, axis=1) * same
+        # The reference rises at once and falls slowly: the first window holds only a part.
+        state[_REF] *= np.where(full, np.maximum(ratio, _FALL), _ONE)
+        begun = np.flatnonzero((new >= 0) & (key < 0))
+        if len(begun):
+            self._begin(windows, begun, at, rows, new, key, state, now_ms)
+        self._state[:, rows] = state
+        self._key[rows] = key
+        return heard
+
+    def _begin(
         self,
+        windows: Windows,
+        which: Whole,
+        at: Whole,
+        rows: Whole,
+        new: Whole,
+        key: Whole,
         state: Floats,
-        before: Floats,
-        power: Floats,
-        lean: Floats,
-        energy: Floats,
+        now_ms: NDArray[np.int64],
+    ) -> None:
+        """Open a digit on `which` of the windows in hand, unless it is an echo."""
+        lines = rows[which]
+        fresh = _amplitude(windows.power, new[which], at[which])
+        faded = _FORGET ** ((now_ms[which] - self._loud_ms[lines]) / HOP_MS)
+        loud = fresh > ECHO_RATIO * self._loud[lines] * faded
+        which, fresh, lines = which[loud], fresh[loud], lines[loud]
+        key[which] = new[which]
+        earlier = _amplitude(self._before, new[which], lines)
+        state[_REF, which] = fresh
+        state[_GAP, which] = 0.0
+        state[_SUM, which] = state[_FIRST, which] = fresh + np.minimum(earlier, fresh)
+        state[_SUMS, which] = windows.terms[:, at[which]]
+        self._begun_ms[lines] = now_ms[which]
+
+    def _ended(
+        self,
+        over: Whole,
+        rows: Whole,
+        key: Whole,
+        state: Floats,
+        gap: Floats,
         now_ms: NDArray[np.int64],
     ) -> list[tuple[int, DigitHeard]]:
-        state[_LOUD] *= _FORGET
-        best_low = power[:4].max(axis=0)
-        best_high = power[4:].max(axis=0)
-        likely = (best_low + best_high) > energy * 0.35
-        likely &= np.minimum(best_low, best_high) > _MIN_POWER * 0.5
-        likely |= state[_KEY] >= 0.0
-        at = np.flatnonzero(likely)
-        if not len(at):
-            return []
-        one = _Windows(power[:, at], lean[:, at], energy[at])
-        return _advance(state, at, one, before, now_ms)
-
-
-class _Windows:
-    """The windows worth a closer look."""
-
-    def __init__(self, power: Floats, lean: Floats, energy: Floats) -> None:
-        self.power = power
-        count = np.arange(power.shape[1])
-        self.count = count
-        low = power[:4].argmax(axis=0)
-        high = power[4:].argmax(axis=0) + 4
-        low_power, high_power = power[low, count], power[high, count]
-        low_off = lean[low, count] / (low_power + 1e-9)
-        high_off = lean[high, count] / (high_power + 1e-9)
-        self.low = low_power * np.exp(CURVATURE * np.minimum(low_off**2, 2500.0))
-        self.high = high_power * np.exp(CURVATURE * np.minimum(high_off**2, 2500.0))
-        weaker = np.minimum(self.low, self.high)
-        good = (self.low + self.high) > MIN_SHARE * energy
-        good &= np.abs(low_off) < MAX_OFFSET * _FREQUENCIES[low]
-        good &= np.abs(high_off) < MAX_OFFSET * _FREQUENCIES[high]
-        good &= weaker > _MIN_POWER
-        good &= np.maximum(self.low, self.high) < _TWIST * weaker
-        self.good = good
-        self.key = np.where(good, low * 4 + high - 4, -1)
-
-    def amplitude(self, key: NDArray[np.intp], power: Floats) -> Floats:
-        """Of both tones of `key` together."""
-        low, high = key >> 2, (key & 3) + 4
-        size: Floats = np.sqrt(power[low, self.count] + power[high, self.count])
-        return size
-
-
-def _advance(
-    state: Floats,
-    at: NDArray[np.intp],
-    now: _Windows,
-    before: Floats,
-    now_ms: NDArray[np.int64],
-) -> list[tuple[int, DigitHeard]]:
-    part = state[:, at]
-    key = part[_KEY].astype(np.intp)
-    opened = key >= 0
-    size = now.amplitude(np.maximum(key, 0), now.power)
-    same = opened & (now.key == key)
-    ratio = size / (part[_REF] + 1e-9)
-    short = 1.0 - np.minimum(ratio, 1.0)
-    gap = part[_GAP] + short
-    ended = opened & ((gap >= GAP_HOPS) | ((now.key >= 0) & ~same & (ratio < 0.8)))
-    heard = _told(part, at, ended, now_ms, gap) if ended.any() else []
-
-    full = same & (ratio >= 0.9)
-    part[_HOLE] += np.where(full, part[_GAP], 0.0)
-    part[_GAP] = np.where(full, short, gap)
-    part[_SUM] += size
-    part[_HITS] += same
-    part[_LOW] += np.where(same, now.low, 0.0)
-    part[_HIGH] += np.where(same, now.high, 0.0)
-    grown = np.maximum(part[_REF], size)
-    settled = part[_REF] + (size - part[_REF]) * 0.25
-    steady = np.where(full & (ratio >= 0.94), settled, part[_REF])
-    part[_REF] = np.where(same & (part[_HITS] <= 3.0), grown, steady)
-
-    part[_KEY] = np.where(ended, -1.0, part[_KEY])
-    begun = (now.key >= 0) & (part[_KEY] < 0.0)
-    if begun.any():
-        fresh = now.amplitude(np.maximum(now.key, 0), now.power)
-        begun &= fresh > _ECHO_RATIO * part[_LOUD]
-        earlier = now.amplitude(np.maximum(now.key, 0), before[:, at])
-        part[_KEY] = np.where(begun, now.key, part[_KEY])
-        part[_HITS] = np.where(begun, 1.0, part[_HITS])
-        part[_REF] = np.where(begun, fresh, part[_REF])
-        part[_SUM] = np.where(begun, fresh + np.minimum(earlier, fresh), part[_SUM])
-        part[_GAP] = np.where(begun, 0.0, part[_GAP])
-        part[_HOLE] = np.where(begun, 0.0, part[_HOLE])
-        part[_LOW] = np.where(begun, now.low, part[_LOW])
-        part[_HIGH] = np.where(begun, now.high, part[_HIGH])
-    state[:, at] = part
-    return heard
-
-
-def _told(
-    part: Floats,
-    at: NDArray[np.intp],
-    ended: NDArray[np.bool_],
-    now_ms: NDArray[np.int64],
-    gap: Floats,
-) -> list[tuple[int, DigitHeard]]:
-    told: list[tuple[int, DigitHeard]] = []
-    for index in np.flatnonzero(ended).tolist():
-        key, hits, ref, total, _, hole, low, high, _ = part[:, index].tolist()
-        length = total / ref if ref > 0.0 else 0.0
-        if hits < 2.0 or length < MIN_HOPS:
-            continue
-        part[_LOUD, index] = max(part[_LOUD, index], ref)
-        # The window's middle lies a hop before its end, and a sum over hops reaches half a hop on.
-        end_ms = float(now_ms[at[index]]) - HOP_MS * (0.5 + float(gap[index]))
-        start_ms = end_ms - HOP_MS * (length + hole)
-        weaker = 10.0 * np.log10(min(low, high) / hits / (32767.0**2 / 2.0)) + FULL_SCALE_DBM0
-        told.append(
-            (
-                int(at[index]),
-                DigitHeard(
-                    KEYPAD[int(key)],
-                    max(0, round(start_ms)),
-                    max(0, round(end_ms)),
-                    round(float(weaker), 1),
-                    round(float(10.0 * np.log10(high / low)), 1),
-                ),
+        """Tell those that were digits."""
+        ended = state[:, over].astype(np.float64)
+        ref, hits = ended[_REF], ended[_HITS]
+        length = ended[_SUM] / ref
+        wanted = np.where(length >= SHORT_HOPS, MIN_MEAN_SHARE, SHORT_MEAN_SHARE)
+        good = (hits >= 2.0) & (length >= MIN_HOPS) & (ended[_SHARE] >= wanted * hits)
+        over, ended, ref, hits = over[good], ended[:, good], ref[good], hits[good]
+        lines = rows[over]
+        self._loud[lines], self._loud_ms[lines] = ref, now_ms[over]
+        # A window's middle lies a hop before its end, and a sum over hops reaches half a hop on.
+        end_ms = now_ms[over] - HOP_MS * (0.5 + gap[over])
+        start_ms = self._begun_ms[lines] - HOP_MS * (0.5 + ended[_FIRST] / ref)
+        level = 10.0 * np.log10(np.minimum(ended[_LOW], ended[_HIGH]) / hits) + _DBM0
+        twist = 10.0 * np.log10(ended[_HIGH] / ended[_LOW])
+        return [
+            (line, DigitHeard(KEYPAD[one_key], max(0, start), end, one_level, one_twist))
+            for line, one_key, start, end, one_level, one_twist in zip(
+                lines.tolist(),
+                key[over].tolist(),
+                np.rint(start_ms).astype(np.int64).tolist(),
+                np.rint(end_ms).astype(np.int64).tolist(),
+                level.round(1).tolist(),
+                twist.round(1).tolist(),
+                strict=True,
             )
-        )
-    return told
+        ]
+
+
+def _amplitude(power: Floats, key: Whole, at: Whole) -> Floats:
+    """Of both tones of `key` together, in the windows `at` of `power` (8, n)."""
+    count = power.shape[1]
+    flat = power.ravel()
+    low = flat.take((key >> 2) * count + at)
+    low += flat.take(((key & 3) + 4) * count + at)
+    size: Floats = np.sqrt(low)
+    return size

@@ -1,4 +1,4 @@
-"""Asynchronous FSK (Bell 103, V.21) to bytes: 8 data bits, one start bit, stop bits ignored but one.
+"""Asynchronous FSK (Bell 103, V.21) to bytes: one start bit, 8 data bits, one stop bit or more.
 
 Each tone is correlated over one bit; the stronger one is the bit. A byte is timed from the edge of
 its start bit. Where both 300 and 110 baud are listened for, the shortest run decides which it is.
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.tones.elements import RATE_HZ, FskHeard, FskKind
-from protocols.tones.spectrum import HOP, Floats
+from protocols.tones.spectrum import HOP, Floats, WindowsOf
 from protocols.tones.synthesis import FULL_SCALE_DBM0
 
 Doubles = NDArray[np.float64]
@@ -151,11 +151,11 @@ class FskMachine:
         self,
         power: Floats,
         energy: Floats,
-        window: Floats,
+        windows: WindowsOf,
         lines: NDArray[np.intp] | None,
         now_ms: NDArray[np.int64],
     ) -> list[tuple[int, FskHeard]]:
-        """Fits of `frequencies_hz` (kinds, n), mean power (n), samples of the windows (n, 160)."""
+        """Fits of `frequencies_hz` (kinds, n), mean power (n), and samples on demand."""
         mark = (power > _WAKE_SHARE * energy) & (energy > _MIN_POWER)
         marked = self._marked if lines is None else self._marked[:, lines]
         marked = np.where(mark, marked + 1, 0)
@@ -175,9 +175,8 @@ class FskMachine:
                         continue
                     carrier = _Carrier(kind, self._bauds[kind])
                     self._carriers[line, kind] = carrier
-                heard += (
-                    (line, event) for event in carrier.step(window[at, -HOP:], int(now_ms[at]))
-                )
+                recent = windows(np.array([at]))[0, -HOP:]
+                heard += ((line, event) for event in carrier.step(recent, int(now_ms[at])))
                 if carrier.lost:
                     del self._carriers[line, kind]
         return heard

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.tones.elements import RATE_HZ, PulseDigitHeard
-from protocols.tones.spectrum import HOP, HOP_MS, WINDOW, Floats
+from protocols.tones.spectrum import HOP, HOP_MS, WINDOW, Floats, WindowsOf
 from protocols.tones.synthesis import FULL_SCALE_DBM0
 
 NOMINAL_HZ: Final = (1800, 1900)
@@ -56,11 +56,11 @@ class PulseMachine:
         power: Floats,
         lean: Floats,
         energy: Floats,
-        window: Floats,
+        windows: WindowsOf,
         lines: NDArray[np.intp] | None,
         now_ms: NDArray[np.int64],
     ) -> list[tuple[int, PulseDigitHeard]]:
-        """Fits of FREQUENCIES_HZ (2, n), mean power (n), samples of the windows (n, 160)."""
+        """Fits of FREQUENCIES_HZ (2, n), mean power (n), and samples on demand."""
         awake = power.max(axis=0) > np.maximum(_WAKE_SHARE * energy, _MIN_POWER)
         if not self._trains and not awake.any():
             return []
@@ -69,7 +69,7 @@ class PulseMachine:
         at = np.flatnonzero(awake | np.array(known, np.bool_))
         if not len(at):
             return []
-        size, share = _fine(window[at])
+        size, share = _fine(windows(at))
         heard: list[tuple[int, PulseDigitHeard]] = []
         for index, where in enumerate(at.tolist()):
             line = int(rows[where])

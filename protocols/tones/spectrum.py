@@ -7,7 +7,7 @@ complex columns: the tone itself, and its derivative by frequency, which tells h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from protocols.tones.elements import RATE_HZ
 
 Floats = NDArray[np.float32]
+WindowsOf = Callable[[NDArray[np.intp]], Floats]
+"""Gives the samples of windows (n, 160) of the rows asked for."""
 HOP: Final = 80
 WINDOW: Final = 160
 HOP_MS: Final = 10

@@ -85,9 +85,10 @@ class ToneMachine:
         state = self._state if lines is None else self._state[:, :, lines]
         present = np.zeros(power.shape[1], np.bool_)
         heard: list[tuple[int, ToneHeard]] = []
-        floor = np.maximum(energy * np.float32(0.2), np.float32(_MIN_POWER * 0.3))
+        floor = np.maximum(energy * np.float32(0.3), np.float32(_MIN_POWER * 0.3))
         for tone, part in enumerate(self._slices):
-            if not (power[part] > floor).any() and not state[_OPEN, tone].any():
+            likely = (power[part].max(axis=0) > floor) & (row_power < 0.1 * energy)
+            if not likely.any() and not state[_OPEN, tone].any():
                 state[_BEFORE, tone] = 0.0
                 continue
             good, size = self._fits(tone, power[part], lean[part], energy, row_power)
