@@ -18,7 +18,7 @@ Samples = NDArray[np.int16]
 class _Report(ctypes.Structure):
     """Its fields are hex digits read as numbers."""
 
-    _fields_ = [(name, ctypes.c_int) for name in ("acct", "mt", "q", "xyz", "gg", "ccc")]  # noqa: RUF012
+    _fields_ = [(name, ctypes.c_int) for name in ("acct", "mt", "q", "xyz", "gg", "ccc")]
 
 
 _Told = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(_Report))
@@ -79,14 +79,8 @@ class SpandspReceives(_SpandspEnd):
 
     def _told(self, _: Any, report: Any) -> None:
         it = report.contents
-        self.digits.append(
-            encode(
-                Message(
-                    f"{it.acct:04X}", f"{it.q:X}", f"{it.xyz:03X}", f"{it.gg:02X}", f"{it.ccc:03X}",
-                    f"{it.mt:02X}",
-                )  # fmt: skip
-            )
-        )
+        fields = (f"{it.acct:04X}", f"{it.q:X}", f"{it.xyz:03X}", f"{it.gg:02X}", f"{it.ccc:03X}")
+        self.digits.append(encode(Message(*fields, f"{it.mt:02X}")))
 
 
 class SpandspSends(_SpandspEnd):
