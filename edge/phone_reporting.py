@@ -24,7 +24,7 @@ from edge.journal.record_types import OwedKey, Stored
 from edge.journal_thread import JournalThread
 from edge.mqtt_reporting import Host
 from edge.panel.inputs import Fault, PathChanged
-from edge.reporting.phone.call_types import Ended, Note
+from edge.reporting.phone.call_types import Cause, Ended, Note
 from edge.reporting.phone.dialler import Dialler
 from edge.reporting.phone.dialler_types import (
     CallAsked,
@@ -190,7 +190,8 @@ class PhoneReporting:
             case Note(what, detail):
                 self._step(what, detail)
             case Ended(cause, detail, at):
-                self._step("ended", f"{cause.value} {at.value}: {detail}".rstrip(": "))
+                where = "" if cause is Cause.DONE else f" while {at.value}"
+                self._step("ended", f"{cause.value}{where}{f': {detail}' if detail else ''}")
             case _:
                 self._line.order(effect)
 

@@ -195,21 +195,22 @@ def call_to_test(
 
     Example:  tocsin-edge phone test-call --data data --by liwei
     """
-    before = _asked(data, PhoneAsked(1 << 60), lang).counted
+    before = _before(_asked(data, PhoneAsked(), lang))
     began_s = time.monotonic()
     _asked(data, PhoneTestAsked(by), lang)
     steps: list[PhoneStep] = []
     cause = detail = ""
-    arrived = False
+    arrived = listening = False
     while time.monotonic() - began_s < limit_s:
         now = _asked(data, PhoneAsked(before), lang)
         for step in now.steps:
             before = step.number
             steps.append(step)
             arrived = arrived or step.what == "test_kissed_off"
+            listening = step.what == "checking_line" or (listening and step.what != "calling")
             if not as_json:
                 out.print(_told(step, began_s, lang), highlight=False, markup=False)
-        if steps and steps[-1].what == "ended":
+        if steps and steps[-1].what == "ended" and not listening:
             cause, detail = now.last, now.last_detail
             break
         time.sleep(POLL_S)
@@ -223,6 +224,16 @@ def call_to_test(
     else:
         _verdict(cause, detail, lang, arrived=arrived)
     raise typer.Exit(0 if arrived else 1)
+
+
+def _before(now: PhoneStatus) -> int:
+    """The step after which ours begin: those of the call that is under way and will carry the test,
+    if there is one.
+    """
+    if now.step == "idle":
+        return now.counted
+    begun = [step.number for step in now.steps if step.what in ("calling", "checking_line")]
+    return begun[-1] - 1 if begun else now.counted
 
 
 def _verdict(cause: str, detail: str, lang: Lang, *, arrived: bool) -> None:
