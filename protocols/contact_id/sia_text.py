@@ -27,7 +27,7 @@ MAX_EVENTS: Final = 32
 MAX_MARKS: Final = 8
 _TOKEN: Final = re.compile(
     r"\*'(?P<quoted>[^']*)'(?:NM)?|\*\"(?P<double>[^\"]*)\"(?:NM)?|\^(?P<caret>[^^]*)\^"
-    r"|(?P<modifier>[a-z]{2})(?P<value>[0-9:.\-]*)"
+    r"|(?P<modifier>ri|id|ti|da|pi|ai|ph|lv|va|pt|rg|ss)(?P<value>[0-9:.\-]+)"
     r"|(?P<code>[A-Z]{2})"
     r"(?P<number>(?![0-9]*[A-F]{2}[0-9])[0-9A-F]{1,6}(?![0-9A-Z])|[0-9]{0,6})"
     r"|(?P<other>.)",
@@ -87,7 +87,7 @@ def read_events(
             events = [one if one.area else replace(one, area=area) for one in events]
         elif first == "id":
             user = _number(second)
-        elif second and len(marks) < MAX_MARKS:
+        elif len(marks) < MAX_MARKS:
             marks.append(f"{first}={second}")
     if not events:
         return (_unknown(body),)
