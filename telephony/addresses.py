@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Final
 
@@ -42,3 +43,27 @@ def sip_host(text: str, where: str) -> str:
             f"{where} {text!r}：应为 sip:主机 或 sip:主机:端口，例如 sip:192.0.2.10。"
         )
     return rest
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def networks(texts: list[str], where: str) -> tuple[Network, ...]:
+    """Networks such as 192.0.2.0/24."""
+    try:
+        return tuple(ipaddress.ip_network(text) for text in texts)
+    except ValueError as error:
+        raise AddressError(
+            f"{where}: {error}; expected a network such as 192.0.2.0/24 or 192.0.2.10/32.\n"
+            f"{where}：应为网段，例如 192.0.2.0/24 或 192.0.2.10/32。"
+        ) from None
+
+
+def within(source: str, allowed: tuple[Network, ...]) -> bool:
+    """Whether `source` (IP:PORT, [IPV6]:PORT) lies in one of the networks."""
+    host = source.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return any(address in network for network in allowed)

@@ -35,7 +35,7 @@ class PhoneSettings:
     port: int = 0
     calls: int = CALLS_AT_MOST
     buffer_ms: int = 60
-    conceal: bool = False
+    conceal: bool = True
     telephone_event: bool = True
     rtp_port: int = 0
     log_level: int = 1
@@ -79,7 +79,7 @@ class Phone:
         config = pj.EpConfig()
         config.uaConfig.threadCnt = 0
         config.uaConfig.mainThreadOnly = True
-        config.uaConfig.maxCalls = settings.calls
+        config.uaConfig.maxCalls = CALLS_AT_MOST
         config.uaConfig.userAgent = "Tocsin"
         config.logConfig.level = settings.log_level
         config.logConfig.consoleLevel = settings.log_level

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from telephony.addresses import AddressError, host_and_port, stream_address
+from telephony.addresses import AddressError, host_and_port, networks, stream_address
 from telephony.availability import MISSING, available
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -29,6 +29,9 @@ def run(
     listen: Annotated[
         str, typer.Option(help="Where SIP (UDP) is listened for: IP:PORT; port 0 is any.")
     ] = "127.0.0.1:5060",
+    allow: Annotated[
+        list[str], typer.Option(help="Networks calls may come from; repeatable. Others: 403.")
+    ] = ["127.0.0.0/8", "::1/128"],  # noqa: B006  never changed
     calls: Annotated[
         int, typer.Option(min=1, max=4, help="Calls at once; one more is told 486 (busy).")
     ] = 4,
@@ -40,7 +43,7 @@ def run(
     ] = 60,
     conceal: Annotated[
         bool, typer.Option(help="Fill in for lost packets instead of being silent for them.")
-    ] = False,
+    ] = True,
     telephone_event: Annotated[
         bool,
         typer.Option(help="Agree to RFC 4733 digits when offered, and turn them into tones."),
@@ -58,11 +61,13 @@ def run(
 
     Prints {"ready": true, "sip": "HOST:PORT"} and then one JSON line for each step of a call.
 
-    Example:  python -m collector.sip --listen 192.0.2.10:5060 --audiosocket 127.0.0.1:9092
+    Example:  python -m collector.sip --listen 192.0.2.10:5060 --allow 192.0.2.20/32
+              --audiosocket 127.0.0.1:9092
     """
     try:
         host, port = host_and_port(listen, "--listen")
         receiver = stream_address(audiosocket, "--audiosocket")
+        allowed = networks(allow, "--allow")
     except AddressError as error:
         raise _fail(str(error)) from None
     if not available():
@@ -79,6 +84,7 @@ def run(
         receiver,
         PhoneSettings(host, port, calls, buffer_ms, conceal, telephone_event, rtp_port, sip_log),
         Patience(longest_s=longest_s),
+        allowed,
     )
     try:
         front = FrontEnd(settings, print_line)

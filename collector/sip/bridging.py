@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+FORBIDDEN: Final = 403
 BUSY_HERE: Final = 486
 UNAVAILABLE: Final = 503
 _USER: Final = re.compile(r"(?:sips?|tel):([^@;>\s]*)", re.IGNORECASE)
@@ -56,10 +57,11 @@ Effect = Answer | Refuse | HangUp | Part
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Time limits. `longest_s`: a call never lasts longer."""
+    """Time limits. `ack_s`: from our 200 to the caller's ACK. `longest_s`: no call lasts longer."""
 
     connect_s: float = 2.0
     settle_s: float = 0.2
+    ack_s: float = 8.0
     longest_s: float = 900.0
 
 
@@ -71,6 +73,7 @@ class Bridging:
         self.end = ""
         self._patience = patience
         self._until_s = now_s + patience.connect_s
+        self._confirmed = False
 
     def connected(self, now_s: float) -> list[Effect]:
         """The receiver's socket took the connection and the call's id."""
@@ -82,6 +85,18 @@ class Bridging:
     def heard(self, now_s: float) -> list[Effect]:
         """A frame came from the receiver that neither hangs up nor tells an error."""
         return self._answer(now_s) if self.stage is Stage.SETTLING else []
+
+    def confirmed(self, now_s: float) -> list[Effect]:
+        """The caller's ACK came. A caller that sends none is none, and shall hold no line."""
+        if self.stage is Stage.UP and not self._confirmed:
+            self._confirmed = True
+            self._until_s = now_s + self._patience.longest_s
+        return []
+
+    def refuse(self, code: int, why: str) -> list[Effect]:
+        """Refuse an incoming call before anything was done for it."""
+        self._over(why)
+        return [Refuse(code)]
 
     def receiver_hung_up(self) -> list[Effect]:
         """The receiver sent HANGUP or ERROR."""
@@ -110,12 +125,12 @@ class Bridging:
             return self._answer(now_s)
         if self.stage is Stage.CONNECTING:
             return self.receiver_gone()
-        self._over("too long")
+        self._over("too long" if self._confirmed else "no ACK")
         return [HangUp(), Part()]
 
     def _answer(self, now_s: float) -> list[Effect]:
         self.stage = Stage.UP
-        self._until_s = now_s + self._patience.longest_s
+        self._until_s = now_s + self._patience.ack_s
         return [Answer()]
 
     def _receiver_over(self, code: int, why: str) -> list[Effect]:

@@ -10,12 +10,14 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from typing import Any, Final
 
 import pjsua2 as pj
 
 from collector.sip.bridging import (
     BUSY_HERE,
+    FORBIDDEN,
     UNAVAILABLE,
     Answer,
     Bridging,
@@ -29,6 +31,7 @@ from collector.sip.bridging import (
 )
 from protocols import audiosocket
 from protocols.audiosocket import Kind
+from telephony.addresses import Network, within
 from telephony.phone import Phone, PhoneSettings
 from telephony.playout import Playout
 from telephony.sdp import without_telephone_event
@@ -46,6 +49,7 @@ class FrontEndSettings:
     receiver: tuple[str, int] | str
     phone: PhoneSettings = field(default_factory=PhoneSettings)
     patience: Patience = field(default_factory=Patience)
+    allow: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
 class _Account(pj.Account):  # type: ignore[misc]
@@ -67,7 +71,7 @@ class _Call(pj.Call):  # type: ignore[misc]
         self.telephone_event = rules.phone.telephone_event
         self.machine = Bridging(rules.patience, time.monotonic())
         self.began_s = time.monotonic()
-        self.gone = False
+        self.confirmed = self.gone = False
         self.code = 0
         self.sound: Sound | None = None
         self.socket: socket.socket | None = None
@@ -77,6 +81,8 @@ class _Call(pj.Call):  # type: ignore[misc]
         info = self.getInfo()
         if info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             self.gone, self.code = True, info.lastStatusCode
+        elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
+            self.confirmed = True
 
     def onCallMediaState(self, prm: Any) -> None:  # noqa: N802
         sound = self.sound
@@ -134,12 +140,16 @@ class FrontEnd:
         call = _Call(self._account, prm.callId, self._numbered, self.settings)
         call.caller = caller_of(str(prm.rdata.wholeMsg), str(call.getInfo().remoteUri))
         self._calls.append(call)
+        source = str(prm.rdata.srcAddress)
+        self._tell(call, "calling", source=source)
+        if not within(source, self.settings.allow):
+            self._act(call, call.machine.refuse(FORBIDDEN, "source not allowed"))
+            return
         if self.stopping or not self._sounds:
-            call.machine.stage, call.machine.end = Stage.OVER, "no line free"
-            self._act(call, [Refuse(UNAVAILABLE if self.stopping else BUSY_HERE)])
+            code = UNAVAILABLE if self.stopping else BUSY_HERE
+            self._act(call, call.machine.refuse(code, "no line free"))
             return
         call.sound = self._sounds.pop()
-        self._tell(call, "calling", source=str(prm.rdata.srcAddress))
         try:
             call.socket = self._connect()
         except OSError as error:
@@ -175,6 +185,8 @@ class FrontEnd:
                 self._look_connected(call, now_s)
             if call.stream is not None:
                 self._look_stream(call, now_s)
+            if call.confirmed:
+                self._act(call, machine.confirmed(now_s))
             self._act(call, machine.tick(now_s))
 
     def _look_connected(self, call: _Call, now_s: float) -> None:

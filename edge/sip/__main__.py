@@ -69,7 +69,7 @@ def run(
     ] = 60,
     conceal: Annotated[
         bool, typer.Option(help="Fill in for lost packets instead of being silent for them.")
-    ] = False,
+    ] = True,
     answer_s: Annotated[
         float, typer.Option(min=5, max=180, help="Give up a call that nobody takes (seconds).")
     ] = 60,

@@ -29,7 +29,7 @@ from edge.sip.signalling import (
 from protocols import audiosocket
 from protocols.audiosocket import Kind
 from protocols.instants import NS_PER_S, Instant
-from telephony.phone import Phone, PhoneSettings
+from telephony.phone import CALLS_AT_MOST, Phone, PhoneSettings
 from telephony.playout import SILENCE, Playout
 from telephony.sdp import without_telephone_event
 from telephony.sound import Sound
@@ -141,6 +141,7 @@ class _Plug:
     sound: Sound
     caller: str = ""
     call: _Call | None = None
+    number_waiting: str = ""
     quiet_at: int = 0
     frames_seen: int = -1
     malformed: int = 0
@@ -217,6 +218,8 @@ class Agent:
         self._trunk(now)
         for plug in list(self._plugs):
             self._look_panel(plug, now)
+            if plug.number_waiting:
+                self._invite(plug, plug.number_waiting)
             self._look_call(plug)
             self._do(plug, plug.line.tick(now))
             self._fill(plug, now)
@@ -322,6 +325,12 @@ class Agent:
                     self._hang_up(plug)
 
     def _invite(self, plug: _Plug, number: str) -> None:
+        """Begin a call, as soon as an earlier one has left the library's last place."""
+        open_calls = len(self._dying) + sum(1 for one in self._plugs if one.call is not None)
+        if open_calls >= CALLS_AT_MOST:
+            plug.number_waiting = number
+            return
+        plug.number_waiting = ""
         call = _Call(self._account, plug.sound)
         plug.call = call
         plug.stream.playout.clear()
@@ -338,6 +347,7 @@ class Agent:
             call.gone, call.code = True, 503
 
     def _hang_up(self, plug: _Plug) -> None:
+        plug.number_waiting = ""
         call = plug.call
         if call is None:
             return

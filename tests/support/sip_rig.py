@@ -1,4 +1,4 @@
-"""Panels, SIP agents, SIP front-ends and the receiver, in two network namespaces with a wire between.
+"""Panels, SIP agents, SIP front-ends and the receiver, in two namespaces with a wire between.
 
 Every part is the program that users run. Namespaces and loss need root; without it the rig fails.
 """
@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from collector.adapters.spool_sqlite import peek_entries
 from hil.drivers.process import Program, RigError
@@ -36,7 +36,7 @@ class Namespaces:
         octet = int(mark) % 200 + 20
         self.premises_ip, self.centre_ip = f"10.211.{octet}.1", f"10.211.{octet}.2"
 
-    def __enter__(self) -> Namespaces:
+    def __enter__(self) -> Self:
         ends = (self.premises, self.centre)
         for name in ends:
             _ip("netns", "add", name)
@@ -88,12 +88,15 @@ class Namespaces:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one run. `stored`: messages (digits) in the receiver's spool."""
+    """What became of one run. `stored`: its messages (digits) in the receiver's spool; `invented`:
+    messages there that no panel ever sent.
+    """
 
     wall_s: float
     events: list[dict[str, Any]]
     dialled: list[dict[str, Any]]
     stored: set[str]
+    invented: set[str]
     dropped: int
 
     @property
@@ -119,8 +122,9 @@ class SipRig:
         self._apart = apart
         self._stack = ExitStack()
         self._lines: list[str] = []
+        self._sent: set[str] = set()
 
-    def __enter__(self) -> SipRig:
+    def __enter__(self) -> Self:
         with ExitStack() as stack:
             if self._apart:
                 self.net = stack.enter_context(Namespaces())
@@ -154,6 +158,7 @@ class SipRig:
                 "centre",
                 "collector.sip",
                 *("--listen", f"{centre_ip}:0", "--audiosocket", f"127.0.0.1:{port}"),
+                *("--allow", f"{premises_ip}/32"),
                 *self._options,
             )
             for n in range(self._trunks)
@@ -223,7 +228,11 @@ class SipRig:
             if isinstance(taken.what, Report)
         }
         dropped = self.net.dropped() if self.net is not None and loss else 0
-        return Outcome(told["wall_s"], told["events"], told["dialled"], stored & mine, dropped)
+        self._sent |= mine
+        invented = stored - self._sent
+        return Outcome(
+            told["wall_s"], told["events"], told["dialled"], stored & mine, invented, dropped
+        )
 
     def log_lines(self, name: str) -> list[dict[str, Any]]:
         """What a program printed as JSON."""
