@@ -69,7 +69,7 @@ def demo(
         out.quiet = True
     out.rule(played.title_zh if lang == "zh" and played.title_zh else played.title)
     began = time.monotonic()
-    with SimRig(root, lang) as sim:
+    with SimRig(root, lang, phone=played.phone) as sim:
         try:
             out.print(
                 "        [dim]starting collector with its broker and database, then panel[/dim]"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from hil.drivers.line import LineProcess
+from hil.drivers.phone_side import ACCOUNT, RECEIVER, PhoneSide
 from hil.drivers.process import Program, RigError, wait_for
 from hil.site import CODE, PANEL, Address, panel_toml
 
@@ -58,8 +59,12 @@ class SimRig:
         lang: str = "en",
         panel_environment: Mapping[str, str] | None = None,
         chronyc: Sequence[str] | None = None,
+        *,
+        phone: bool = False,
     ) -> None:
-        """`panel_environment` is added to the panel's; `chronyc` is asked for the clock."""
+        """`panel_environment` is added to the panel's; `chronyc` is asked for the clock; `phone`:
+        with a phone line, an exchange and a receiver.
+        """
         self.root = root
         self.lang = lang
         self.centre_dir = root / "centre"
@@ -91,6 +96,8 @@ class SimRig:
         )
         self._chronyc = chronyc
         self._line: LineProcess | None = None
+        self._receiver_identity = root / "receiver-identity"
+        self._phone = PhoneSide(root, self._receiver_identity) if phone else None
 
     # -- power -----------------------------------------------------------------------------------
 
@@ -103,6 +110,7 @@ class SimRig:
         self._line = LineProcess("127.0.0.1", int(ready["mqtt_port"]))
         self._call("collector", "panel", "add", PANEL, "--data", str(self.centre_dir),
                    "--out", str(self.identity_dir), "--json")  # fmt: skip
+        phone_toml = self._build_phone()
         hashed = json.loads(
             self._call("edge", "hash-code", "--json", environment={"TOCSIN_CODE": CODE})
         )
@@ -115,8 +123,18 @@ class SimRig:
             chronyc=self._chronyc or self._clock_command(),
         )
         self.panel_file.touch(0o600)
-        self.panel_file.write_text(text)
+        self.panel_file.write_text(text + phone_toml)
         self.start("panel")
+
+    def _build_phone(self) -> str:
+        """Enrol and start the phone side; the panel's part of it."""
+        if self._phone is None:
+            return ""
+        data = ("--data", str(self.centre_dir), "--json")
+        out = str(self._receiver_identity)
+        self._call("collector", "receiver", "add", RECEIVER, "--out", out, *data)
+        self._call("collector", "account", "set", ACCOUNT, PANEL, *data)
+        return self._phone.build()
 
     def _clock_command(self) -> list[str]:
         """Real chrony when this machine has it running, else a tracking line in a file."""
@@ -135,7 +153,7 @@ class SimRig:
         return ["cat", str(tracking)]
 
     def start(self, what: str) -> None:
-        """Start `panel` or `collector` and wait until it serves."""
+        """Start `panel`, `collector` or `receiver` and wait until it serves."""
         program = self._program(what)
         program.start()
         program.ready()
@@ -175,8 +193,10 @@ class SimRig:
                 return self._panel
             case "collector":
                 return self._collector
+            case "receiver" if self._phone is not None:
+                return self._phone.receiver
             case _:
-                raise RigError(f"no such machine: {what}; there are panel and collector")
+                raise RigError(f"no such machine: {what}; there are panel, collector, receiver")
 
     # -- detectors, line, user -------------------------------------------------------------------
 
@@ -191,14 +211,20 @@ class SimRig:
         self.moved.append((time.time(), zone, state))
 
     def cut(self, what: str = "adsl") -> None:
-        """Black-hole the line."""
-        self._the_line().set("blackhole")
-        self._note("line cut")
+        """Black-hole the ADSL line, or take the voltage off the phone line."""
+        if what == "phone":
+            self._the_phone().exchange.set_cut(cut=True)
+        else:
+            self._the_line().set("blackhole")
+        self._note(f"{what} cut")
 
     def heal(self, what: str = "adsl") -> None:
         """Let the line work."""
-        self._the_line().set("open")
-        self._note("line mended")
+        if what == "phone":
+            self._the_phone().exchange.set_cut(cut=False)
+        else:
+            self._the_line().set("open")
+        self._note(f"{what} mended")
 
     def enter(self, action: str) -> dict[str, Any]:
         """Arm or disarm with the owner's code through the panel's own command."""
@@ -263,6 +289,15 @@ class SimRig:
             raise RigError("the rig is not built yet")
         return self._line
 
+    def _the_phone(self) -> PhoneSide:
+        if self._phone is None:
+            raise RigError("there is no phone line: the scenario must say `phone = true`")
+        return self._phone
+
+    def calls(self) -> Sequence[dict[str, Any]]:
+        """Every phone call, as the exchange saw it."""
+        return [] if self._phone is None else self._phone.exchange.calls()
+
     def _passes(self, module: str, *words: str) -> bool:
         return (
             subprocess.run(_tool(module, *words), capture_output=True, check=False).returncode == 0
@@ -293,6 +328,8 @@ class SimRig:
     def close(self) -> None:
         """Stop everything, the panel first."""
         self._panel.stop()
+        if self._phone is not None:
+            self._phone.close()
         self._collector.stop()
         if self._line is not None:
             self._line.close()
