@@ -180,8 +180,9 @@ class Receiver:
                     lines=line.lines,
                     per_peer=line.per_peer or line.lines,
                     new_per_second=max(50.0, line.lines / 2),
-                    allow=tuple(line.allow),
+                    allow=line.allow,
                 ),
+                on_fault=self._problem,
             )
             where = address(line.listen)
             assert where is not None

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from socket import SO_SNDBUF, SOL_SOCKET
 from typing import Final
 from uuid import UUID
 
@@ -79,6 +80,7 @@ class AudioSocketServer:
         listen: Listen = CENTRE,
         paced: bool = True,
         clock: Callable[[], float] = time.monotonic,
+        on_fault: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self.line = line
         self.limits = limits or Limits()
@@ -87,6 +89,7 @@ class AudioSocketServer:
         self._open_call = open_call
         self._paced = paced
         self._clock = clock
+        self._on_fault = on_fault
         self._bank = ToneBank(self.limits.lines, listen)
         self._free = list(range(self.limits.lines))
         self._calls: dict[int, _Connection] = {}
@@ -124,6 +127,11 @@ class AudioSocketServer:
             self._beat.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._beat
+
+    def fault(self, text: str) -> None:
+        """A fault of ours, which costs a call or a frame but not the others."""
+        self.counts["faults of ours"] += 1
+        self._on_fault(text)
 
     # -- admission -----------------------------------------------------------------------------
 
@@ -186,7 +194,10 @@ class AudioSocketServer:
                 due = loop.time()
             due = max(due + FRAME_S, loop.time() - FRAME_S) if self._paced else loop.time() + 0.002
             await asyncio.sleep(max(0.0, due - loop.time()))
-            self._turn()
+            try:
+                self._turn()
+            except Exception as error:  # noqa: BLE001 - a fault of ours must not silence all lines
+                self.fault(f"a beat of line {self.line} failed: {error!r}")
 
     def _turn(self) -> None:
         now = self._clock()
@@ -211,7 +222,11 @@ class AudioSocketServer:
         for channel, each in self._bank.feed(samples.astype(np.int16, copy=False), channels):
             heard.setdefault(channel, []).append(each)
         for connection, frame in zip(ready, frames, strict=True):
-            connection.passed(frame, heard.get(connection.channel, ()))
+            try:
+                connection.passed(frame, heard.get(connection.channel, ()))
+            except Exception as error:  # noqa: BLE001 - it ends this call only
+                self.fault(f"a call on line {self.line} failed: {error!r}")
+                connection.leave("fault of the receiver")
             if not self._paced:
                 connection.send_one()
 
@@ -250,6 +265,8 @@ class _Connection(asyncio.Protocol):
             return
         self._peer = peer
         self._server.came(peer)
+        # Sound must not pile up in the kernel: what a peer does not take in time is worth nothing.
+        transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, MOST_UNSENT_BYTES)
         loop = asyncio.get_running_loop()
         self._waits = loop.call_later(ID_WITHIN_S, self._drop, "no call id in time")
 
