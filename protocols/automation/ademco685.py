@@ -36,7 +36,6 @@ _HIGH_SPEED: Final = re.compile(
 )
 _DIGITS: Final = re.compile(_HEAD + r"(?P<event>[0-9B-F])(?: (?P<second>[0-9B-F]))? ?")
 _BEAT: Final = re.compile(r"[0-9A-F]{2,3} OKAY @ ?")
-_OTHER: Final = re.compile(r"[0-9A-F]{2,3} [ -~]{4,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class Ademco685:
         return NAK
 
     def read(self, frame: bytes) -> Reading:
-        """Known forms strictly; other printable lines (the receiver's own messages) are kept."""
+        """Known forms strictly; others (the receiver's own messages) when they come twice."""
         line = reports.text_of(frame)
         if _BEAT.fullmatch(line):
             return Beat(ACK)
@@ -69,8 +68,6 @@ class Ademco685:
         if what:
             return Line(what, ACK)
         other = Line((reports.unrecognised(line, self.name, "unknown kind of line"),), ACK)
-        if _OTHER.fullmatch(line) and not re.match(_HEAD, line):
-            return other
         return Bad("not a line of this receiver", CLAUSE, other)
 
     def _what(self, line: str) -> tuple[Content, ...]:

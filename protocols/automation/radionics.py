@@ -34,11 +34,10 @@ _CONTACT_ID: Final = re.compile(
 _CHANNELS: Final = re.compile(rf"9{_HEAD} +(?P<account>[0-9A-F]{{4}})(?P<status>[0-9B-F]{{8}})")
 _SIA: Final = re.compile(rf"S{_HEAD}\[(?P<text>#.*)\]", re.DOTALL)
 _BFSK: Final = re.compile(
-    rf"1{_HEAD} {{2,8}}(?P<account>[0-9A-F]{{2,6}})(?P<event>[0-9A-Za-z ]{{2}})"
+    rf"1{_HEAD} {{6}}(?P<account>[ 0-9A-F]{{3}}[0-9A-F])(?P<event>[0-9A-Za-z ]{{2}})"
     r"(?P<number>[0-9A-F ]{0,4})"
 )
 _BEAT: Final = re.compile(rf"1{_HEAD} +@ *")
-_OTHER: Final = re.compile(rf"[0-9A-Za-z]{_HEAD}[ -~]{{2,}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ class Radionics6500:
         return NAK
 
     def read(self, frame: bytes) -> Reading:
-        """Known types strictly; unknown types are kept as they are."""
+        """Known types strictly; others when they come twice."""
         line = reports.text_of(frame).removeprefix(" ")
         if _BEAT.fullmatch(line):
             return Beat(ACK)
@@ -71,8 +70,6 @@ class Radionics6500:
         if what:
             return Line(what, ACK)
         other = Line((reports.unrecognised(line, self.name, "unknown kind of line"),), ACK)
-        if _OTHER.fullmatch(line) and line[0] not in "ab9":
-            return other
         return Bad("not a line of this receiver", CLAUSE, other)
 
     def _what(self, line: str) -> tuple[Content, ...]:

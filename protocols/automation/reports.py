@@ -93,6 +93,7 @@ def letter(
     line: str, account: str, event: str, number: str, accounts: Accounts, form: str = "pulse"
 ) -> Report:
     """An event sign and a zone or user as receivers print them."""
+    account = account.strip()
     events = accounts.of(account).events
     rule = events.get(event + number) or events.get(event) or OPENING.get(event, UNKNOWN_ALARM)
     value = number_of_digits(number) if number else sign_value(event)

@@ -46,7 +46,7 @@ def _basic(line: str, fields: Fields, accounts: Accounts) -> tuple[Content, ...]
 
 
 def _sia(line: str, fields: Fields, accounts: Accounts) -> tuple[Content, ...]:
-    text = f"#{fields['account']}|N{fields['code']}{fields['number']}"
+    text = f"#{fields['account'].strip()}|N{fields['code']}{fields['number']}"
     return reports.sia(line, read_data(text, accounts.sia_codes))
 
 
@@ -76,10 +76,19 @@ _FORMS: Final[tuple[tuple[str, str, Make], ...]] = (
         _basic,
     ),
     ("1", f" {{2,8}}{_SHORT} (?P<event>[0-9A-Z])(?P<number>) *", _basic),
+    (
+        "3",
+        " {4}(?P<account>[ 0-9A-F]{5}[0-9A-F])(?P<code>[A-Z]{2})(?P<number>[0-9A-F]{0,4}) *",
+        _sia,
+    ),
     ("3", f" *{_SHORT}(?P<code>[A-Z]{{2}})(?P<number>[0-9A-F]{{0,4}}) *", _sia),
     ("S", r"\[?(?P<text>#[^\]]*(?:\][^\]]+)*)\]?", _sia_text),
     ("8", f" *{_SHORT} (?P<channels>(?:[0-9B-F]{{4}} ){{2,4}})(?P<x>[0-9B-F])", _high_speed),
-    ("6", f" {{2,8}}{_SHORT}(?P<event>[0-9A-Za-z ]{{2}})(?P<number>[0-9A-F ]{{0,4}})", _bfsk),
+    (
+        "6",
+        " {6}(?P<account>[ 0-9A-F]{3}[0-9A-F])(?P<event>[0-9A-Za-z ]{2})(?P<number>[0-9A-F ]{0,4})",
+        _bfsk,
+    ),
 )
 _HEADS: Final = {3: "[0-9A-F]{2}[0-9A-Z]", 5: "[0-9A-F]{2}[0-9A-F]{3}"}
 _READERS: Final = {
@@ -87,7 +96,6 @@ _READERS: Final = {
     for digits, head in _HEADS.items()
 }
 _BEAT: Final = re.compile("1[0-9A-F]{2}(?:[0-9A-Z]|[0-9A-F]{3}) +@ *")
-_OTHER: Final = re.compile("[0-9A-Za-z][0-9A-F]{2}[0-9A-Z][ -~]{2,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +123,7 @@ class SurGard:
         return NAK
 
     def read(self, frame: bytes) -> Reading:
-        """Known types strictly; unknown types are kept as they are."""
+        """Known types strictly; others when they come twice."""
         line = reports.text_of(frame)
         if _BEAT.fullmatch(line):
             return Beat(ACK)
@@ -125,6 +133,4 @@ class SurGard:
                 if found is not None:
                     return Line(make(line, found.groupdict(), self.accounts), ACK)
         other = Line((reports.unrecognised(line, self.name, "unknown kind of line"),), ACK)
-        if _OTHER.fullmatch(line) and line[0] not in "58":
-            return other
         return Bad("not a line of this receiver", CLAUSE, other)
