@@ -96,6 +96,8 @@ class PanelEnd:
         self.blocks = blocks
         self.kissed: list[tuple[str, int]] = []
         """(digits, tries it took in this call)."""
+        self.sent: list[str] = []
+        """Blocks that went out whole at least once in this call."""
         self.ended: Ended | None = None
         self._tries = 0
         self._ms = 0
@@ -147,8 +149,10 @@ class PanelEnd:
                     self._tell(Released())
                 case Ready():
                     self._next()
-                case Sent(_, tries):
+                case Sent(block, tries):
                     self._tries = tries
+                    if tries == 1:
+                        self.sent.append(block.digits)
                 case Kissed(block):
                     self.kissed.append((block.digits, self._tries))
                     assert self.blocks.pop(0) == block.digits

@@ -1,0 +1,65 @@
+"""Our dialler and our receiver over bad lines: delivered or still owed, kissed off only what is
+stored, nothing accepted that was not sent (users.md L1, L2, 19).
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from hil.drivers.exchange_impairment import Dials
+from tests.support.garbled_calls import carry
+
+ENVELOPE = {
+    "a_law": Dials(law="a"),
+    "u_law": Dials(law="u"),
+    "weak": Dials(gain_db=-24, law="a"),
+    "loud": Dials(gain_db=8),
+    "twist_up": Dials(twist_db=6, law="a"),
+    "twist_down": Dials(twist_db=-8, law="u"),
+    "noise": Dials(snr_db=15, law="a"),
+    "echo": Dials(echo_db=-12, echo_ms=60, delay_ms=40),
+    "shift": Dials(shift_hz=6),
+    "jitter": Dials(jitter_ms=60, buffer_ms=60, delay_ms=60),
+}
+"""The line that L1 asks for: what keeps within it is delivered at the first try."""
+BAD = {
+    "loss_0.5": Dials(loss=0.005),
+    "loss_1": Dials(loss=0.01),
+    "loss_2": Dials(loss=0.02),
+    "loss_5": Dials(loss=0.05),
+    "loss_5_in_bursts": Dials(loss=0.05, burst=3),
+    "loss_10_repeated": Dials(loss=0.1, conceal="repeat"),
+    "noise_3": Dials(snr_db=3),
+    "everything": Dials(gain_db=-18, twist_db=4, snr_db=12, law="u", loss=0.02, echo_db=-15),
+}
+
+
+@pytest.mark.parametrize("name", ENVELOPE)
+def test_within_the_envelope_every_event_goes_at_the_first_try(name: str) -> None:
+    got = carry(ENVELOPE[name], ENVELOPE[name], events=20, per_call=10, seed=3)
+    assert (got.first_try, got.delivered, got.calls) == (20, 20, 2)
+    assert (got.wrong, got.kissed_unstored, got.unrecognised) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_beyond_it_nothing_is_lost_and_nothing_invented(name: str) -> None:
+    got = carry(BAD[name], BAD[name], events=24, per_call=6, seed=5)
+    assert got.delivered + got.owed == 24
+    assert got.kissed_unstored == 0
+    assert got.wrong == 0
+    # in twelve calls a line that loses one frame in ten still gets everything through
+    assert got.owed == 0
+
+
+def test_a_line_that_carries_nothing_leaves_everything_owed() -> None:
+    got = carry(Dials(loss=0.6), Dials(), events=4, per_call=4, seed=1, most_calls=3)
+    assert (got.delivered, got.owed, got.wrong) == (0, 4, 0)
+    assert got.calls == 3
+
+
+def test_kiss_offs_that_are_lost_make_doubles_not_losses() -> None:
+    got = carry(Dials(), Dials(loss=0.3, burst=6), events=12, per_call=4, seed=2)
+    assert got.kissed_unstored == 0
+    assert got.wrong == 0
+    assert got.delivered + got.owed == 12
+    assert got.doubles > 0
