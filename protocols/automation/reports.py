@@ -54,6 +54,11 @@ def text_of(frame: bytes) -> str:
         return frame.decode("latin-1")
 
 
+def shown(line: str) -> str:
+    """A line as it may stand on a screen and in a Report: control signs in hex, bounded."""
+    return "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in line)[:MAX_RAW]
+
+
 def contact_id(
     line: str, fields: Mapping[str, str], accounts: Accounts, user: bool | None = None
 ) -> Report:
@@ -142,7 +147,7 @@ def report(
     return Report(
         account=account.strip().upper()[:MAX_ACCOUNT],
         format=form,
-        raw=line[:MAX_RAW],
+        raw=shown(line),
         event=event,
         index=index,
         mark=mark,
@@ -151,4 +156,4 @@ def report(
 
 def unrecognised(line: str, dialect: str, reason: str) -> Unrecognised:
     """A line of good form whose meaning nobody knows: kept and shown."""
-    return Unrecognised(call="", tried=dialect, heard=line[:MAX_RAW], reason=reason)
+    return Unrecognised(call="", tried=dialect, heard=shown(line), reason=reason)

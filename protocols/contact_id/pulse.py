@@ -104,6 +104,8 @@ def recognise(rounds: Sequence[str], setting: PulseFormat) -> PulseBlock | NeedR
 
 def may_be(digits: str) -> tuple[PulseFormat, ...]:
     """All formats one round of `digits` could be of: what an operator may choose from."""
+    if not set(_DIGITS).issuperset(digits):
+        return ()
     fits = (one for one in FORMATS if len(digits) == one.length)
     return tuple(
         one for one in fits if one.check is Check.ROUNDS or digits[-1] == check_digit(digits[:-1])

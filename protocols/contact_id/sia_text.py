@@ -33,7 +33,6 @@ _TOKEN: Final = re.compile(
     r"|(?P<other>.)",
     re.DOTALL,
 )
-_PLAIN: Final = re.compile(r"[^\x21-\x7e\u00a0-\U0010ffff]+|;")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,4 +162,6 @@ def _unknown(body: str) -> PanelEvent:
 
 
 def _plain(text: str) -> str:
-    return _PLAIN.sub(" ", text).strip()[:MAX_TEXT]
+    """Printable, without `;` (which parts the tokens of a detail), on one line."""
+    kept = "".join(sign if sign.isprintable() and sign != ";" else " " for sign in text)
+    return " ".join(kept.split())[:MAX_TEXT]
