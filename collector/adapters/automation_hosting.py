@@ -1,0 +1,146 @@
+"""The receiver process's hardware receivers: configuration -> ports -> spool -> acknowledgement."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from collector import CollectorError
+from collector.adapters.automation_port import AutomationPort, OnState, Transport
+from collector.adapters.automation_serial import SerialLine, SerialTransport
+from collector.adapters.automation_tcp import TcpClient, TcpServer
+from collector.adapters.receiver_config import HardwareConfig, address
+from collector.adapters.spool_sqlite import What
+from protocols.automation.ademco685 import Ademco685
+from protocols.automation.bosch import BoschSia
+from protocols.automation.dialect import Dialect
+from protocols.automation.effects import Content, Malformed
+from protocols.automation.machine import Policy
+from protocols.automation.radionics import Radionics6500
+from protocols.automation.reports import Accounts
+from protocols.automation.surgard import SurGard
+from protocols.instants import UtcTime
+
+DIALECTS: Final[Mapping[str, Callable[[Accounts], Dialect]]] = {
+    "sur-gard-3": lambda accounts: SurGard(3, accounts),
+    "sur-gard-5": lambda accounts: SurGard(5, accounts),
+    "ademco-685": Ademco685,
+    "radionics-6500": Radionics6500,
+    "bosch-sia": lambda accounts: BoschSia(accounts=accounts),
+    "bosch-sia-unchecked": lambda accounts: BoschSia(check=False, accounts=accounts),
+}
+"""`dialect` in `receiver.toml`. `bosch-sia-unchecked`: should a receiver's CRC not be DC-09's."""
+
+Keep = Callable[[Sequence[tuple[UtcTime, str, What]], Callable[[str], None]], None]
+"""`spool_writer.SpoolWriter.store`: commit, then call with "" or why not."""
+_log = logging.getLogger(__name__)
+
+
+class HardwareError(CollectorError):
+    """A hardware receiver's configuration cannot be used; the text says how to mend it."""
+
+
+class HardwareReceivers:
+    """All hardware receivers of one receiver process. Nothing is acknowledged before its commit."""
+
+    def __init__(
+        self,
+        configs: Sequence[HardwareConfig],
+        accounts: Accounts,
+        keep: Keep,
+        on_state: OnState,
+        utc_now: Callable[[], UtcTime],
+        policy: Policy | None = None,
+    ) -> None:
+        self._keep = keep
+        self._utc_now = utc_now
+        self._servers: list[TcpServer] = []
+        self._ports: dict[str, AutomationPort] = {}
+        for config in configs:
+            dialect, transport = dialect_of(config, accounts), self._transport_of(config)
+            times = Policy() if policy is None else policy
+            if config.listen:  # some senders connect anew for each message: silence decides
+                times = replace(times, gone_s=times.lost_s)
+            self._ports[config.name] = AutomationPort(
+                config.name,
+                dialect,
+                transport,
+                self._taken,
+                on_state,
+                on_malformed=_note,
+                policy=times,
+            )
+
+    def start(self) -> None:
+        """Begin; each port keeps trying for ever."""
+        for port in self._ports.values():
+            port.start()
+
+    def stop(self) -> None:
+        """End all ports. What was not acknowledged stays in the receivers."""
+        for port in self._ports.values():
+            port.stop()
+        for server in self._servers:
+            server.shut()
+
+    def states(self) -> dict[str, str]:
+        """`closed`, `open`, `up` or `down: why` by name."""
+        return {name: port.state for name, port in self._ports.items()}
+
+    def listening(self) -> list[int]:
+        """Port numbers of those that listen, in order."""
+        return [server.port for server in self._servers]
+
+    def _transport_of(self, config: HardwareConfig) -> Transport:
+        if config.device:
+            bits, parity, stop = tuple(config.mode)
+            line = SerialLine(config.device, config.baud, int(bits), parity, int(stop))
+            return SerialTransport(line)
+        place = address(config.connect or config.listen)
+        if place is None:
+            raise HardwareError(
+                f"hardware {config.name}: give `device`, or `connect` or `listen` as host:port"
+            )
+        if config.connect:
+            return TcpClient(*place)
+        try:
+            server = TcpServer(*place)
+        except OSError as error:
+            raise HardwareError(
+                f"hardware {config.name}: cannot listen on {config.listen}: {error.strerror};"
+                " choose an address of this machine and a port nobody uses"
+            ) from error
+        self._servers.append(server)
+        return server
+
+    def _taken(self, name: str, what: tuple[Content, ...], token: int, repeat: bool) -> None:
+        port = self._ports[name]
+        if repeat:
+            _log.info("%s: the same line again after its acknowledgement; both are kept", name)
+
+        def done(why: str) -> None:
+            if why:
+                _log.error("%s: not stored, the receiver keeps it and repeats it: %s", name, why)
+                port.refused(token)
+            else:
+                port.stored(token)
+
+        at = self._utc_now()
+        self._keep([(at, name, one) for one in what], done)
+
+
+def dialect_of(config: HardwareConfig, accounts: Accounts) -> Dialect:
+    """Raises HardwareError for a name nobody knows."""
+    make = DIALECTS.get(config.dialect)
+    if make is None:
+        raise HardwareError(
+            f"hardware {config.name}: dialect = {config.dialect!r}: expected one of "
+            + ", ".join(DIALECTS)
+        )
+    return make(accounts)
+
+
+def _note(name: str, bad: Malformed) -> None:
+    _log.warning("%s: %s (%s): %r", name, bad.reason, bad.clause, bad.raw)
