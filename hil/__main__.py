@@ -76,7 +76,14 @@ def demo(
             )
             sim.build()
             play(played, sim, lambda at, text: out.print(f"[cyan]{at:5.1f} s[/cyan] {text}"))
-            seen = Seen(sim.moved, sim.journal(), sim.occurrences(), sim.cases(), sim.verify())
+            seen = Seen(
+                sim.moved,
+                sim.journal(),
+                sim.occurrences(),
+                sim.cases(),
+                sim.verify(),
+                sim.calls(),
+            )
         except RigError as error:
             out.quiet = False
             out.print(f"[red]The scenario failed:[/red] {error}", markup=True)

@@ -21,6 +21,8 @@ class Seen:
     occurrences: Sequence[Mapping[str, Any]]
     cases: Sequence[Mapping[str, Any]]
     verified: Mapping[str, bool]
+    calls: Sequence[Mapping[str, Any]] = ()
+    """Phone calls as the exchange saw them; empty when there is no phone line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Claim:
     found: str
 
 
+PHONE_BATCH = 1030
 SLACK_S = 1.5
 """Debounce, minimum pulse and start-up of a killed panel stand between a move and its Record."""
 
@@ -42,6 +45,7 @@ def check(seen: Seen) -> list[Claim]:
         *_delivered(seen),
         *_detectors(seen),
         *_one_case(seen),
+        *(_phone(seen) if seen.calls else ()),
         *(
             Claim(good, f"the {name}'s hash chain is whole", "verified" if good else "broken")
             for name, good in seen.verified.items()
@@ -50,7 +54,9 @@ def check(seen: Seen) -> list[Claim]:
 
 
 def _delivered(seen: Seen) -> list[Claim]:
-    recorded = [(row["epoch"], row["seq"]) for row in seen.journal]
+    # A PHONE_BATCH lists what a call carried: evidence for joining, nothing that happened.
+    happened = [row for row in seen.journal if row["event"]["code"] != PHONE_BATCH]
+    recorded = [(row["epoch"], row["seq"]) for row in happened]
     arrived = Counter((row["epoch"], row["seq"]) for row in seen.occurrences)
     lost = [key for key in recorded if key not in arrived]
     doubled = [key for key, times in arrived.items() if times > 1]
@@ -145,3 +151,25 @@ def _one_case(seen: Seen) -> list[Claim]:
             )
         )
     return claims
+
+
+def _phone(seen: Seen) -> list[Claim]:
+    """What was told by phone is what was told by MQTT, joined and not shown again."""
+    by_phone = [row for row in seen.occurrences if "phone" in row["paths"]]
+    alarms = [row for row in by_phone if 100 <= row["code"] < 200]
+    alone = [row for row in by_phone if row["paths"] == ["phone"]]
+    first = sum(row["paths"][0] == "phone" for row in alarms)
+    digits = sum(len(call["digits"]) for call in seen.calls)
+    return [
+        Claim(
+            first > 0,
+            "an alarm was at the centre by phone before the network brought it",
+            f"{first} of {len(alarms)} alarms told by phone; {len(seen.calls)} calls, "
+            f"{digits} DTMF digits",
+        ),
+        Claim(
+            not alone,
+            "every report by phone was joined to its Record",
+            f"{len(by_phone)} told by phone, {len(alone)} not joined",
+        ),
+    ]

@@ -91,3 +91,34 @@ def test_a_lie_is_caught(lie: Callable[[dict[str, Any]], None]) -> None:
     world = _world()
     lie(world)
     assert any(not claim.holds for claim in check(Seen(**world)))
+
+
+def _phone_world() -> dict[str, Any]:
+    """The hall detector was told by phone first, then by the network, as a batch lists."""
+    world = _world()
+    world["journal"].append(_row(4, 1030, 0))
+    world["calls"] = [{"digits": "2345181132010021"}]
+    world["occurrences"] = [
+        {"epoch": 1, "seq": 1, "code": 131, "paths": ["mqtt"]},
+        {"epoch": 1, "seq": 2, "code": 132, "paths": ["phone", "mqtt"]},
+        {"epoch": 1, "seq": 3, "code": 131, "paths": ["mqtt"]},
+    ]
+    return world
+
+
+def test_what_came_by_both_paths_is_told_once() -> None:
+    assert [claim for claim in check(Seen(**_phone_world())) if not claim.holds] == []
+
+
+def test_a_report_by_phone_that_joined_nothing_is_noticed() -> None:
+    world = _phone_world()
+    world["occurrences"].append({"epoch": 0, "seq": 0, "code": 350, "paths": ["phone"]})
+    broken = {claim.text for claim in check(Seen(**world)) if not claim.holds}
+    assert "every report by phone was joined to its Record" in broken
+
+
+def test_an_alarm_that_the_network_brought_first_is_no_proof_of_the_phone() -> None:
+    world = _phone_world()
+    world["occurrences"][1]["paths"] = ["mqtt", "phone"]
+    broken = {claim.text for claim in check(Seen(**world)) if not claim.holds}
+    assert broken == {"an alarm was at the centre by phone before the network brought it"}
