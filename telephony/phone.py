@@ -133,6 +133,8 @@ class Phone:
         config.mediaConfig.transportConfig.port = self.settings.rtp_port
         if self.settings.rtp_port:
             config.mediaConfig.transportConfig.portRange = 4 * self.settings.calls + 40
+        # An answer that names two codecs is no reason for a re-INVITE in the midst of digits.
+        config.mediaConfig.lockCodecEnabled = False
         config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL
         return config
 
