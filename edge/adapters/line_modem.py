@@ -115,14 +115,14 @@ class ModemLine(LineThread):
     def _look(self, port: ModemPort) -> None:
         """Is the line there, and is the modem?"""
         self._next_poll = time.monotonic() + self._poll_s
-        if self.abilities.volts:
-            volts = volts_of(port)
-            if volts is not None:
-                present = volts >= NO_VOLTS
-                self.tell_status(present, "" if present else "no_voltage")
-                return
-        elif port.command("AT").ok or port.command("AT").ok:
-            self.tell_status(True)
+        volts = volts_of(port) if self.abilities.volts else None
+        if volts is not None:
+            present = volts >= NO_VOLTS
+            self.tell_status(present, "" if present else "no_voltage")
+            return
+        if port.command("AT").ok or port.command("AT").ok:
+            if not self.abilities.volts:
+                self.tell_status(True)
             return
         raise LineGoneError("modem_gone", f"{self._config.device}: does not answer")
 

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import secrets
 import sys
 import threading
@@ -26,7 +27,8 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from edge.adapters.modem_sim_commands import KINDS, Dte, Kind
+from edge.adapters.modem_sim_commands import Dte
+from edge.adapters.modem_sim_kinds import KINDS, Kind
 from protocols import audiosocket
 from protocols.tones.elements import FRAME_SAMPLES
 
@@ -63,6 +65,7 @@ class ModemSim:
         self._kind: Kind = KINDS[kind]
         self._link = link
         self._caller = caller
+        self._dice = random.Random(kind)  # noqa: S311 - noise, the same each time
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="modem-sim", daemon=True
@@ -147,7 +150,8 @@ class ModemSim:
         if self._link is not None:
             self._link.unlink(missing_ok=True)
         self._dte.hang_up()
-        self._dte = Dte(self._kind, self)
+        # the wall is as it was
+        self._dte = Dte(self._kind, self, self._dte.volts, in_use=self._dte.in_use)
 
     def _from_dte(self) -> None:
         try:
@@ -177,7 +181,7 @@ class ModemSim:
 
     def say(self, text: str) -> None:
         """A result code or line of an answer."""
-        noise = secrets.token_bytes(12).replace(b"\x10", b"") if self.troubles.garbage else b""
+        noise = self._dice.randbytes(12).replace(b"\x10", b"") if self.troubles.garbage else b""
         data = noise + b"\r\n" + text.encode() + b"\r\n"
         if self.troubles.slow_s:
             self._loop.call_later(self.troubles.slow_s, self.to_dte, data)

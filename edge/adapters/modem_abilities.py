@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from edge.adapters.line_audio import LineGoneError
 from edge.adapters.modem_port import ModemPort
@@ -19,6 +20,9 @@ from protocols.voice_modem import (
     choose,
     formats_of,
 )
+
+_VOLTS: Final = re.compile(r"(?:-TRV:\s*)?(\d{1,3}(?:\.\d+)?)\s*V?")
+"""A line of its own: digits in noise are no voltage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +72,12 @@ def set_up(port: ModemPort, config: PhoneLineConfig, give_up: Callable[[], bool]
 
 
 def volts_of(port: ModemPort) -> float | None:
-    """The line's voltage on-hook; None where the modem cannot tell."""
-    reply = port.command("AT-TRV")
-    found = re.search(r"\d+(?:\.\d+)?", " ".join(reply.lines)) if reply.ok else None
-    return float(found[0]) if found else None
+    """The line's voltage on-hook; None where the modem cannot tell, or noise hid it."""
+    for line in port.command("AT-TRV").lines:
+        found = _VOLTS.fullmatch(line)
+        if found is not None:
+            return float(found[1])
+    return None
 
 
 def _must(port: ModemPort, config: PhoneLineConfig, text: str) -> None:

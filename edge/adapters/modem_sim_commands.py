@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Protocol
 
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.adapters.modem_sim_dialling import Dialling, dtmf, tone_list
+from edge.adapters.modem_sim_kinds import LABELS, Kind
 from protocols.tones.ear import Ear
 from protocols.tones.elements import (
     FRAME_SAMPLES,
@@ -28,43 +28,6 @@ LISTEN: Final = Listen(progress=True)
 PLAY_BUFFER: Final = 8000
 """Samples of its transmit buffer; more is not taken in (here: lost, and counted)."""
 DIAL_TONE_MS: Final = 5000
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What this modem can do, as real families differ."""
-
-    formats: tuple[str, ...]
-    duplex: bool
-    plays: bool = True
-    tones: bool = True
-    volts: bool = True
-    ends_with_etx: bool = True
-    """A finished +VTX is answered by <DLE><ETX> OK; others say only VCON."""
-
-
-_CONEXANT: Final = (
-    '1,"UNSIGNED PCM",8,0,8000,0,0',
-    '128,"8-BIT LINEAR",8,0,(7200,8000),0,0',
-    '129,"16-BIT LINEAR",16,0,(7200,8000),0,0',
-    '131,"ULAW",8,0,8000,0,0',
-    '132,"ALAW",8,0,8000,0,0',
-    '140,"2 Bit ADPCM",2,0,8000,0,0',
-)
-_LABELS: Final = {
-    "1": Coding.UNSIGNED_8,
-    "128": Coding.SIGNED_8,
-    "129": Coding.LINEAR_16,
-    "131": Coding.ULAW,
-    "132": Coding.ALAW,
-}
-KINDS: Final = {
-    "duplex": Kind(_CONEXANT, duplex=True),
-    "half": Kind(_CONEXANT[:2], duplex=False, tones=False, volts=False, ends_with_etx=False),
-    "tones": Kind(_CONEXANT[-3:-1], duplex=False, plays=False),
-}
-"""Full duplex in 16 bit; half duplex in 8 bit with samples only; half duplex that plays nothing but
-+VTS."""
 
 
 class Shell(Protocol):
@@ -96,7 +59,9 @@ class State(Enum):
 class Dte:
     """One modem from plugging to unplugging. Fed with the panel's bytes and the line's frames."""
 
-    def __init__(self, kind: Kind, shell: Shell) -> None:
+    def __init__(
+        self, kind: Kind, shell: Shell, volts: float = 0.0, *, in_use: bool = False
+    ) -> None:
         self.off_hook = False
         self.state = State.COMMAND
         self._kind = kind
@@ -110,8 +75,8 @@ class Dte:
         self._ending = False
         self._player = Player()
         self._ear = Ear(LISTEN)
-        self._volts = 0.0
-        self.in_use = False
+        self.volts = volts
+        self.in_use = in_use
         self._x = 4
         self._dial_tone = False
         self._dialling: Dialling | None = None
@@ -121,7 +86,7 @@ class Dte:
 
     def voltage(self, up: bool, *, in_use: bool = False) -> None:
         """The wall's voltage came, went, or a telephone beside us was lifted."""
-        was, self._volts = self._volts, 48.0 if up else 0.4
+        was, self.volts = self.volts, 48.0 if up else 0.4
         self.in_use = in_use
         if was > 1 and not up and self.state in {State.HEARING, State.DUPLEX, State.PLAYING}:
             self._shell.to_dte(b"\x10l")
@@ -313,7 +278,7 @@ class Dte:
         label = value.split(",", maxsplit=1)[0]
         if not any(line.startswith(f"{label},") for line in self._kind.formats):
             return False
-        self._coding = _LABELS[label]
+        self._coding = LABELS[label]
         return self._ok()
 
     def _select(self, value: str) -> bool:
@@ -335,7 +300,7 @@ class Dte:
     def _voltage(self) -> bool:
         if not self._kind.volts:
             return False
-        volts = 7.0 if self._volts > 1 and (self.off_hook or self.in_use) else self._volts
+        volts = 7.0 if self.volts > 1 and (self.off_hook or self.in_use) else self.volts
         self._shell.say(f"{volts:.2f}")
         return self._ok()
 

@@ -133,6 +133,16 @@ class Exchange(ProxyThread):
         """Put a number into the table. Raises ValueError."""
         self._or_raise({"route": {"number": number, "to": to, **more}})
 
+    def pull(self, name: str) -> None:
+        """Break the connection of whoever holds this line."""
+
+        def work() -> None:
+            writer = self._port(name).writer
+            if writer is not None:
+                writer.transport.abort()
+
+        self._soon(work)
+
     def _or_raise(self, order: dict[str, Any]) -> dict[str, Any]:
         answer = self.obey(order)
         if "error" in answer:

@@ -426,3 +426,60 @@ def test_single_tones_and_mixed_plays(world: World) -> None:
         await rig.until_true(lambda: call.keys == "1234")
 
     each(world, scenario)
+
+
+def test_what_holds_the_line_goes_and_comes_back(world: World) -> None:
+    """The modem is pulled, the connection breaks: in a call first, then at rest."""
+
+    async def scenario(rig: Rig) -> None:
+        await rig.call(RECEIVER)
+        await rig.handshake()
+        modem = world.modems.get(rig.name)
+        if modem is not None:
+            await asyncio.to_thread(modem.unplug)
+            cause = "modem_gone"
+        else:
+            await asyncio.to_thread(world.exchange.pull, rig.name)
+            cause = "no_connection"
+        await rig.until_true(lambda: NoLine(cause) in rig.history)
+        await rig.until_true(lambda: LineStatus(False, cause) in rig.history)
+        await rig.release()
+        (call,) = rig.answered()
+        await rig.until_true(lambda: call.ended)
+        if modem is not None:
+            rig.line.order(Seize())
+            assert (await rig.a(NoLine)).cause == cause
+            await asyncio.to_thread(modem.plug)
+        await rig.status(True)
+        await rig.call(RECEIVER)
+        await rig.handshake()
+
+    each(world, scenario)
+
+
+def test_a_modem_that_misbehaves(world: World) -> None:
+    async def scenario(rig: Rig) -> None:
+        modem = world.modems.get(rig.name)
+        if modem is None:
+            return
+        modem.set(garbage=True, slow_s=0.1)
+        await rig.call(RECEIVER)
+        await rig.handshake()
+        rig.line.order(REPORT)
+        await rig.a(Played)
+        await rig.tone(1400, on=False)
+        await rig.release()
+        modem.set(garbage=False, slow_s=0.0, no_carrier=True)
+        rig.line.order(Seize())
+        await rig.progress(Progress.DIAL_TONE)
+        rig.line.order(Dial(RECEIVER))
+        assert (await rig.a(Dropped)).cause == "no_carrier"
+        await rig.release()
+        modem.set(no_carrier=False, deaf=True)
+        await rig.until_true(lambda: LineStatus(False, "modem_gone") in rig.history, 20)
+        modem.set(deaf=False)
+        await rig.status(True)
+        await rig.call(RECEIVER)
+        await rig.handshake()
+
+    each(world, scenario)
