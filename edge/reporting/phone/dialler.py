@@ -6,12 +6,11 @@ stop (users.md L4). One `Call` at a time; at each block boundary the most urgent
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
-from edge.config_phone import DialToneWait, LineDriver, PhoneConfig
+from edge.config_phone import DialToneWait, PhoneConfig
 from edge.journal.record_types import OwedKey
+from edge.reporting.phone.agenda import Asked, Going, What
 from edge.reporting.phone.call import Call
 from edge.reporting.phone.call_types import (
     Block,
@@ -56,6 +55,7 @@ from edge.reporting.phone.policy import (
     wait_s,
 )
 from edge.reporting.phone.redial import Redial
+from edge.reporting.phone.rhythm import Rhythm
 from edge.reporting.phone.unmarked import Unmarked
 from protocols.contact_id.mapping import mark_message
 from protocols.contact_id.message import encode
@@ -65,36 +65,9 @@ from protocols.phone_batch import batch_event
 
 RECORD_WAIT_S: Final = 1.0
 """The call waits so long for the journal to number a batch; else the next call's mark covers it."""
-FIRST_TEST_S: Final = (30.0, 300.0)
-"""After a start whose memory tells nothing: spread, so that a district does not call at once."""
 AFTER_FAULT_S: Final = 3.0
-MODEM_CHECK_S: Final = 120.0
-RECHECK_S: Final = 20.0
 NOT_COMMUNICATED_AFTER: Final = 6
 """Failed calls in a row with something owed: FAILED_TO_COMMUNICATE."""
-
-
-class _What(Enum):
-    REPORT = "report"
-    MARK = "mark"
-    LISTEN_IN = "listen-in"
-
-
-@dataclass(slots=True)
-class _Going:
-    """What the block under way, or the one to come, is."""
-
-    what: _What
-    item: Reportable
-
-
-@dataclass(slots=True)
-class _Asked:
-    """An event on its way through the journal, for the call that waits."""
-
-    event: PanelEvent
-    what: _What
-    until: Instant
 
 
 class Dialler:
@@ -125,18 +98,15 @@ class Dialler:
         self._unmarked = Unmarked(self._kept.unmarked)
         self._mqtt_up = mqtt
         self._number = 0
-        self._going: _Going | None = None
+        self._going: Going | None = None
         self._block = 0
-        self._asked: _Asked | None = None
-        self._ready: _Going | None = None
-        self._not_now: set[_What] = set()
+        self._asked: Asked | None = None
+        self._ready: Going | None = None
+        self._not_now: set[What] = set()
         self._alarmed = False
         self._kisses = 0
         self._checking = False
-        self._test_at = self._kept.test_at
-        self._testing: Instant | None = None
-        self._check_s = _check_s(config)
-        self._check_at: Instant | None = None
+        self._rhythm = Rhythm(config, self._kept.test_at)
         self._untold = False
         self._last: Ended | None = None
 
@@ -146,7 +116,7 @@ class Dialler:
 
     def view(self, now: Instant) -> DiallerView:
         """For people."""
-        start_at = self._start_at()
+        start_at, test_at = self._start_at(), self._rhythm.test_at
         return DiallerView(
             up=self._truth.up,
             cause=self._truth.cause,
@@ -156,7 +126,7 @@ class Dialler:
             last=self._last,
             failed_in_a_row=self._truth.failed,
             next_call_s=None if start_at is None else max(0.0, (start_at - now) / NS_PER_S),
-            next_test_s=None if self._test_at is None else (self._test_at - now) / NS_PER_S,
+            next_test_s=None if test_at is None else (test_at - now) / NS_PER_S,
         )
 
     def receive(self, given: DiallerInput, now: Instant) -> list[DiallerEffect]:
@@ -185,13 +155,9 @@ class Dialler:
     def tick(self, now: Instant) -> list[DiallerEffect]:
         """Let time pass."""
         effects: list[DiallerEffect] = []
-        if self._test_at is None:
-            low_s, high_s = FIRST_TEST_S
-            self._test_at = later(now, low_s + (high_s - low_s) * self._redial.jitter())
-        if self._check_at is None and self._check_s is not None:
-            self._check_at = later(now, self._check_s)
+        self._rhythm.begin(now, self._redial.jitter)
         effects += self._truth.tick(now)
-        if now >= self._test_at:
+        if self._rhythm.test_due(now):
             effects += self._test(now, Code.PERIODIC_TEST)
         self._mature(now)
         while True:
@@ -204,13 +170,13 @@ class Dialler:
 
     def deadline(self) -> Instant | None:
         """When `tick` is needed. None before the first input."""
-        times = [self._test_at, self._queue.deadline(), self._truth.deadline()]
+        times = [self._rhythm.test_at, self._queue.deadline(), self._truth.deadline()]
         if self._call.up:
             times.append(self._call.deadline())
             times.append(self._asked.until if self._asked is not None else None)
         else:
             times.append(self._start_at())
-            times.append(self._check_at)
+            times.append(self._rhythm.check_at)
         return min((time for time in times if time is not None), default=None)
 
     # -- what is owed ----------------------------------------------------------------------------
@@ -219,10 +185,10 @@ class Dialler:
         never: list[OwedKey] = []
         for item in items:
             asked = self._asked
-            if asked is not None and _same(asked.event, item.event):
+            if asked is not None and asked.is_it(item.event):
                 self._asked = None
-                self._ready = _Going(asked.what, item)
-                if asked.what is _What.MARK:
+                self._ready = Going(asked.what, item)
+                if asked.what is What.MARK:
                     never.append(item.key)
                 continue
             patience_s = wait_s(self._config, item.event)
@@ -239,11 +205,8 @@ class Dialler:
 
     def _test(self, now: Instant, code: Code, by: str = "") -> list[DiallerEffect]:
         """One test at a time: the one that is owed will be told."""
-        self._test_at = later(now, self._config.test_s)
-        due = self._testing is not None and now < later(self._testing, self._config.test_s)
-        if due and code is Code.PERIODIC_TEST:
+        if not self._rhythm.test_begins(now, asked=code is Code.MANUAL_TEST):
             return self._keep()
-        self._testing = now
         detail = f"{BY_PHONE} {by}".strip()
         return [JournalEvent(PanelEvent(code, detail=detail)), *self._keep()]
 
@@ -265,8 +228,7 @@ class Dialler:
                 number, now, force=first[0] <= Priority.BURGLARY, pulse=self._config.pulse
             )
             return [Calling(number, why), *self._from_call(started, now)]
-        if self._check_at is not None and now >= self._check_at:
-            self._check_at = None if self._check_s is None else later(now, self._check_s)
+        if self._rhythm.check_due(now):
             self._open_call(checking=True)
             return [Calling("", "line check"), *self._from_call(self._call.start("", now), now)]
         return []
@@ -302,36 +264,34 @@ class Dialler:
             if digits is None:  # `wait_s` asked the same table: cannot be
                 self._queue.settle(item.key)
                 return [Settled((item.key,), kissed=False)]
-            return self._send(_What.REPORT, item, digits, now)
+            return self._send(What.REPORT, item, digits, now)
         if self._ready is not None:
             ready, self._ready = self._ready, None
             return self._send_ready(ready.what, ready.item, now)
         if self._asked is not None:
             return []  # the pause before the block is the journal's time; then the call waits
-        if self._marks and self._unmarked and _What.MARK not in self._not_now:
+        if self._marks and self._unmarked and What.MARK not in self._not_now:
             event = batch_event(self._unmarked.batch())
-            return self._ask(event, _What.MARK, now)
-        if self._alarmed and self._config.listen_in_s and _What.LISTEN_IN not in self._not_now:
-            self._not_now.add(_What.LISTEN_IN)
-            return self._ask(PanelEvent(LISTEN_IN, detail=BY_PHONE), _What.LISTEN_IN, now)
+            return self._ask(event, What.MARK, now)
+        if self._alarmed and self._config.listen_in_s and What.LISTEN_IN not in self._not_now:
+            self._not_now.add(What.LISTEN_IN)
+            return self._ask(PanelEvent(LISTEN_IN, detail=BY_PHONE), What.LISTEN_IN, now)
         return self._from_call(self._call.hang_up(now), now)
 
-    def _ask(self, event: PanelEvent, what: _What, now: Instant) -> list[DiallerEffect]:
-        self._asked = _Asked(event, what, later(now, RECORD_WAIT_S))
+    def _ask(self, event: PanelEvent, what: What, now: Instant) -> list[DiallerEffect]:
+        self._asked = Asked(event, what, later(now, RECORD_WAIT_S))
         return [JournalEvent(event)]
 
-    def _send_ready(self, what: _What, item: Reportable, now: Instant) -> list[DiallerEffect]:
-        if what is _What.MARK:
+    def _send_ready(self, what: What, item: Reportable, now: Instant) -> list[DiallerEffect]:
+        if what is What.MARK:
             mark = mark_message(item.key.seq, self._config.account, self._config.mark_code)
             return self._send(what, item, encode(mark), now)
         digits = digits_of_event(item.event, self._config.account)
         return [] if digits is None else self._send(what, item, digits, now)
 
-    def _send(
-        self, what: _What, item: Reportable, digits: str, now: Instant
-    ) -> list[DiallerEffect]:
+    def _send(self, what: What, item: Reportable, digits: str, now: Instant) -> list[DiallerEffect]:
         self._block += 1
-        self._going = _Going(what, item)
+        self._going = Going(what, item)
         event = item.event
         told = Note("block", f"{what.value} {event.code} q{event.q:d} {digits}")
         return [told, *self._from_call(self._call.send(Block(self._block, digits), now), now)]
@@ -365,7 +325,7 @@ class Dialler:
 
     def _sent(self) -> list[DiallerEffect]:
         going = self._going
-        if going is None or going.what is _What.MARK or not self._marks:
+        if going is None or going.what is What.MARK or not self._marks:
             return []
         self._unmarked.sent(going.item.key)
         return self._keep()
@@ -379,19 +339,18 @@ class Dialler:
         if self._untold:
             self._untold = False
             effects.append(NotCommunicated(False, "phone"))
-        if going.what is _What.MARK:
+        if going.what is What.MARK:
             self._unmarked.marked(item.event)
             return [*effects, *self._keep()]
         self._queue.settle(item.key)
         if self._marks:
             self._unmarked.kissed(item.key)
         if item.event.code in (Code.PERIODIC_TEST, Code.MANUAL_TEST):
-            self._testing = None
-            self._test_at = later(now, self._config.test_s)
+            self._rhythm.test_told(now)
             effects.append(Note("test_kissed_off", item.event.detail))
         self._alarmed = self._alarmed or item.key.priority <= Priority.BURGLARY
         effects += [Settled((item.key,), kissed=True), *self._keep()]
-        if going.what is _What.LISTEN_IN:
+        if going.what is What.LISTEN_IN:
             until = later(now, self._config.listen_in_s)
             effects += self._from_call(self._call.listen_in(until), now)
         return effects
@@ -399,7 +358,7 @@ class Dialler:
     def _ended(self, ended: Ended, now: Instant) -> list[DiallerEffect]:
         effects: list[DiallerEffect] = [ended]
         announced = self._going if self._going is not None else self._ready
-        if announced is not None and announced.what is _What.LISTEN_IN:
+        if announced is not None and announced.what is What.LISTEN_IN:
             effects.append(Settled((announced.item.key,), kissed=False))
         self._going = self._asked = self._ready = None
         if self._checking:
@@ -422,7 +381,7 @@ class Dialler:
                 effects.append(NotCommunicated(True, f"phone {ended.cause.value}"))
         if self._truth.up is False and self._queue.first() is None:
             # Nothing is owed that would show when the fault is over.
-            self._test_at = min(self._test_at or now, later(now, self._config.redial_max_s))
+            self._rhythm.test_within(now, self._config.redial_max_s)
         return effects
 
     def _checked(self, ended: Ended, now: Instant) -> list[DiallerEffect]:
@@ -434,27 +393,17 @@ class Dialler:
         if ended.cause is Cause.IN_USE:
             return [*self._truth.in_use(now)]
         if self._truth.up is not False:
-            self._check_at = later(now, RECHECK_S)
+            self._rhythm.recheck(now)
         return [*self._truth.call_failed(ended.cause, now, delivered=False)]
 
     def _line_back(self, now: Instant) -> None:
         """A fault of the line is over: prove the path at once (users.md M2)."""
         self._redial.hurry(now)
-        self._test_at = min(self._test_at or now, later(now, AFTER_FAULT_S))
+        self._rhythm.test_within(now, AFTER_FAULT_S)
 
     def _keep(self) -> list[DiallerEffect]:
-        memory = Memory(self._unmarked.all(), self._test_at)
+        memory = Memory(self._unmarked.all(), self._rhythm.test_at)
         if memory == self._kept:
             return []
         self._kept = memory
         return [Keep(memory)]
-
-
-def _check_s(config: PhoneConfig) -> float | None:
-    if config.line_check_s is not None:
-        return config.line_check_s
-    return MODEM_CHECK_S if config.line.driver is LineDriver.MODEM else None
-
-
-def _same(asked: PanelEvent, recorded: PanelEvent) -> bool:
-    return asked.code == recorded.code and asked.detail == recorded.detail
