@@ -19,7 +19,19 @@ import msgspec
 
 from collector.adapters.ledger_statements import Statement
 from collector.adapters.ledger_store import Draft, LedgerStore, StoreError
-from collector.dedupe import Effect, Joined, Joiner, Opened, Policy, joined, opened
+from collector.dedupe import (
+    Effect,
+    Joined,
+    Joiner,
+    Opened,
+    Policy,
+    Repeated,
+    Retired,
+    absorbed,
+    joined,
+    opened,
+    retired,
+)
 from collector.dispatch.gate import Released, release
 from collector.intake.deadlines import Deadlines
 from collector.records.case import Case, Handover, OperatorAct
@@ -48,6 +60,10 @@ class Cases(Protocol):
 
     def receive(self, occurrence: Occurrence, now: UtcTime) -> list[CaseEffect]:
         """Take an Occurrence."""
+        ...
+
+    def retract(self, gone: int, kept: Occurrence, now: UtcTime) -> list[CaseEffect]:
+        """`gone` tells of the same as `kept`, which stays."""
         ...
 
     def operator(
@@ -247,6 +263,7 @@ class Judging:
             machines.card = event.detail.removeprefix("card=")
             card = self._store.card(panel, machines.card)
             self._guarded(panel, CASES, lambda: machines.cases.set_card(card))
+            machines.joiner.offer_marks(card is not None and card.phone_marks)
         effects: list[Effect] = []
 
         def join() -> None:
@@ -265,8 +282,13 @@ class Judging:
                 case Opened(occurrence=occurrence):
                     pass
                 case Joined(occurrence_id=id_, signal=signal):
-                    known = self._occurrences.get(id_) or self._store.occurrence(id_)
+                    known = self._known(id_)
                     occurrence = joined(known, signal) if known is not None else opened(signal)
+                case Retired(occurrence_id=id_, same_as=same_as):
+                    self._retire(machines, id_, same_as, now)
+                    continue
+                case Repeated():
+                    continue  # the Signal stands in the ledger; nobody need see it
                 case _:
                     assert_never(effect)
             self._occurrences[occurrence.id] = occurrence
@@ -274,6 +296,25 @@ class Judging:
                 occurrence.panel, CASES, partial(self._rule, machines.cases, occurrence, now)
             )
             self._deadlines.set((occurrence.panel, CASES), machines.cases.deadline())
+
+    def _known(self, id_: int) -> Occurrence | None:
+        return self._occurrences.get(id_) or self._store.occurrence(id_)
+
+    def _retire(self, machines: _Panel, id_: int, same_as: tuple[int, ...], now: UtcTime) -> None:
+        """An Occurrence shown twice is one from now on; its case goes to the other's."""
+        gone, kept = self._known(id_), self._known(same_as[0])
+        if gone is None or kept is None:
+            return
+        self._occurrences[id_] = retired(gone, same_as)
+        whole = absorbed(kept, gone) if len(same_as) == 1 else kept
+        if whole != kept:
+            self._occurrences[kept.id] = whole
+
+        def rule() -> None:
+            self._ruled(machines.cases.retract(id_, whole, now), now)
+
+        self._guarded(gone.panel, CASES, rule)
+        self._deadlines.set((gone.panel, CASES), self._machines(gone.panel).cases.deadline())
 
     def _rule(self, cases: Cases, occurrence: Occurrence, now: UtcTime) -> None:
         self._ruled(cases.receive(occurrence, now), now)

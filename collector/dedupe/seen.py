@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Final
 
 import msgspec
 
-from collector.records.signal import Signal
+from collector.records.signal import PATH_PHONE, Signal
+from protocols.contact_id.codes import USER_CODES
+from protocols.contact_id.mapping import HEX_BASE, phone_code_of
+from protocols.panel_event import PanelEvent
 
+MAX_AREA: Final = 99
+MAX_NUMBER: Final = 999
 Key = tuple[int, int, int, int]
-"""(code, qualifier, area, zone)."""
+"""(code, qualifier, area, zone or user), as Contact ID carries them."""
 
 
 class Seen(msgspec.Struct, array_like=True):
@@ -80,14 +86,37 @@ class Stretches(msgspec.Struct, array_like=True):
         return all(right.first_hi < lo or left.last_lo > hi for left, right in pairwise(items))
 
 
-def seen_of(signal: Signal, slack_us: int) -> Seen:
-    """The memory of a Signal that opens an Occurrence."""
-    event = signal.event
+def key_of(event: PanelEvent) -> Key:
+    """What both paths tell alike of an event."""
+    code = phone_code_of(event.code)
+    if code is None:
+        return event.code, int(event.q), event.area, event.zone
+    number = event.user if code in USER_CODES else event.zone
+    area = event.area if event.area <= MAX_AREA or event.area >= HEX_BASE else 0
+    number = number if number <= MAX_NUMBER or number >= HEX_BASE else 0
+    return code, int(event.q), area, number
+
+
+def by_phone(event: PanelEvent) -> bool:
+    """Whether it can be told by phone at all."""
+    return phone_code_of(event.code) is not None
+
+
+def seen_of(signal: Signal, slack_us: int, late_us: int) -> Seen:
+    """The memory of a Signal that opens an Occurrence.
+
+    A phone report can be `late_us` older than its call. A Record cannot have happened after its
+    receipt, whatever the panel's clock said.
+    """
+    lo = min(signal.at - signal.err_us, signal.received) - slack_us
+    hi = signal.at + signal.err_us + slack_us
+    if signal.path == PATH_PHONE and not signal.epoch:
+        lo = hi - late_us
     return Seen(
         occurrence=signal.id,
-        key=(event.code, int(event.q), event.area, event.zone),
-        lo=signal.at - signal.err_us - slack_us,
-        hi=signal.at + signal.err_us + slack_us,
+        key=key_of(signal.event),
+        lo=lo,
+        hi=hi,
         received=signal.received,
         epoch=signal.epoch,
         seq=signal.seq,

@@ -77,3 +77,5 @@ class Occurrence(msgspec.Struct, frozen=True, omit_defaults=True):
     mono: Instant | None = None
     """As in its first identified Signal: two Occurrences of one boot are apart by exactly the
     difference of their `mono`, whatever the wall clock did."""
+    same_as: tuple[int, ...] = ()
+    """Not empty: it was shown, and turned out to tell of these (one, or one of several)."""

@@ -103,6 +103,22 @@ class CaseMachine:
         self._settle()
         return effects
 
+    def retract(self, gone: int, kept: Occurrence, now: UtcTime) -> list[CaseEffect]:
+        """`gone` tells of the same as `kept`, which stays: the history is judged without it.
+
+        What is too old to be judged again stays as it is.
+        """
+        place = next((n for n, one in enumerate(self._recent) if one.id == gone), None)
+        if place is None:
+            return self.receive(kept, now)
+        del self._recent[place]
+        self._fold(place)
+        later = self._place(kept) if any(one.id == kept.id for one in self._recent) else frozenset()
+        later |= {one.id for one in self._recent[place:]}
+        effects = self._changes(now, later, kept.id)
+        self._settle()
+        return effects
+
     def tick(self, now: UtcTime) -> list[CaseEffect]:
         """Say of unconfirmed burglaries that no second detector came in the window."""
         effects: list[CaseEffect] = []
@@ -242,11 +258,11 @@ class CaseMachine:
             state = self._judge.step(state, occurrence)
             self._states.append(state)
 
-    def _changes(self, now: UtcTime, later: frozenset[int]) -> list[CaseEffect]:
+    def _changes(self, now: UtcTime, later: frozenset[int], kept: int = 0) -> list[CaseEffect]:
         head = self._head()
         shown = {draft.id: draft for draft in head.drafts}
         gone = [draft for case, draft in self._shown.items() if case not in shown]
-        effects: list[CaseEffect] = [self._merged(draft, shown, now) for draft in gone]
+        effects: list[CaseEffect] = [self._merged(draft, shown, now, kept) for draft in gone]
         for draft in head.drafts:
             before = self._shown.get(draft.id)
             if before is draft or (later and before == draft):
@@ -286,16 +302,19 @@ class CaseMachine:
             effects.append(HandOver(handover, case))
         return effects
 
-    def _merged(self, draft: Draft, shown: dict[int, Draft], now: UtcTime) -> CaseEffect:
-        """A case whose evidence a late report has joined to another: it says where it went."""
-        home = next(
-            (
-                other.id
-                for other in shown.values()
-                if any(one.occurrence == draft.id for one in other.evidence)
-            ),
-            0,
+    def _merged(self, draft: Draft, shown: dict[int, Draft], now: UtcTime, kept: int) -> CaseEffect:
+        """A case whose evidence a late report has joined to another: it says where it went.
+
+        `kept`: the Occurrence that one of its own turned out to be.
+        """
+        ids = [draft.id, *(one.occurrence for one in draft.evidence), kept]
+        homes = (
+            other.id
+            for id_ in ids
+            for other in shown.values()
+            if any(one.occurrence == id_ for one in other.evidence)
         )
+        home = next(homes, 0)
         mark = self._mark(draft.id)
         case = self._case(draft, mark)
         if home:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collector.dedupe import Effect, Joined, Joiner, Opened, Policy, joined, opened
+from collector.dedupe import Effect, Joined, Joiner, Opened, Policy, Retired, joined, opened
 from collector.records.signal import PATH_CENTRE, PATH_MQTT, PATH_PHONE, Signal
 from protocols.instants import US_PER_S, UtcTime
 from protocols.panel_event import Code, PanelEvent, Qualifier
@@ -134,19 +134,31 @@ def test_a_path_lost_while_the_report_is_held_leaves_two() -> None:
     assert joins(centre.effects) == []
 
 
+def test_what_was_left_two_becomes_one_when_the_proof_comes_later() -> None:
+    centre = Centre()
+    centre.mqtt(1, 0, 1)
+    centre.phone(5, 30)
+    centre.lost(100, Qualifier.NEW)
+    assert opens(centre.wait(130)) == [2]
+    centre.lost(400, Qualifier.RESTORE)
+    centre.wait(3000)
+    assert [e for e in centre.effects if isinstance(e, Retired)] == [Retired(2, (1,))]
+
+
 def test_a_missing_record_in_the_time_in_question_leaves_two() -> None:
     centre = Centre()
     centre.mqtt(1, 0, 1)
     centre.mqtt(3, 12, 13, PanelEvent(code=Code.OPEN_CLOSE, area=1))
-    centre.phone(5, 30)
+    assert opens(centre.phone(5, 30)) == []
     assert opens(centre.wait(200)) == [3]
+    assert joins(centre.effects) == []
 
 
 def test_a_gap_of_long_ago_does_not_keep_reports_apart_for_ever() -> None:
     centre = Centre()
     other = PanelEvent(code=Code.OPEN_CLOSE, area=1)
-    centre.mqtt(1, -5000, -5000, other)
-    centre.mqtt(9, -4000, -4000, other)
+    centre.mqtt(1, -50_000, -50_000, other)
+    centre.mqtt(9, -47_000, -47_000, other)
     centre.mqtt(10, 0, 1)
     centre.phone(5, 30)
     assert joins(centre.wait(200)) == [(3, 4)]
@@ -164,12 +176,20 @@ def test_another_zone_code_area_or_qualifier_never_joins() -> None:
         assert opens(centre.phone(5, 30, other)) == [2]
 
 
-def test_one_trip_takes_one_report_a_second_one_stays_apart() -> None:
+def test_a_report_told_twice_joins_twice_when_no_other_record_can_be_meant() -> None:
     centre = Centre()
     centre.mqtt(1, 0, 1)
     centre.phone(5, 30)
     centre.wait(130)
-    assert opens(centre.phone(5, 131)) == [3]
+    assert opens(centre.phone(5, 131)) == []
+    assert joins(centre.wait(300)) == [(1, 2), (1, 3)][1:]
+
+
+def test_an_earlier_trip_the_report_can_be_about_leaves_two() -> None:
+    centre = Centre()
+    centre.mqtt(1, -9000, -9000)
+    centre.mqtt(2, 0, 1)
+    assert opens(centre.phone(5, 30)) == [3]
 
 
 def test_a_hold_up_is_never_held() -> None:
@@ -177,6 +197,8 @@ def test_a_hold_up_is_never_held() -> None:
     centre = Centre()
     centre.mqtt(1, 0, 1, holdup)
     assert opens(centre.phone(5, 30, holdup)) == [2]
+    centre.wait(200)
+    assert [e for e in centre.effects if isinstance(e, Retired)] == [Retired(2, (1,))]
 
 
 def test_a_record_without_a_known_time_is_never_held() -> None:

@@ -1,0 +1,165 @@
+"""What a panel told by phone, in order, its marks, and its own lists of what it sent (D12).
+
+A mark closes what was sent since the mark before. Its batch, a Record, lists it. A batch whose mark
+was not kissed off is continued by the next one: then only what is new in the list lies between the
+two marks. Which of the two it is, the lists themselves tell.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from collector.dedupe.seen import Key
+from protocols.phone_batch import MARK_MODULUS, Batch
+
+MAX_TOLD: Final = 256
+MAX_BATCHES: Final = 64
+NO_MARK: Final = -1
+HELD: Final = 0
+GONE: Final = -1
+
+RecordId = tuple[int, int]
+"""(epoch, seq)."""
+
+
+SentRow = tuple[int, int, bool, int]
+"""(epoch, seq, kissed, tries)."""
+
+
+class Told(msgspec.Struct, array_like=True):
+    """One report or mark. `occurrence`: HELD, GONE (repeats one of several), or where it shows.
+
+    `epoch`, `seq`: the Record it certainly is, once that is known. A mark's `occurrence` is 1 when
+    nothing of its segment is open any more.
+    """
+
+    signal: int
+    key: Key
+    taken: int
+    received: int
+    call: int
+    mark: int = NO_MARK
+    occurrence: int = HELD
+    epoch: int = 0
+    seq: int = 0
+
+
+class Listed(msgspec.Struct, array_like=True):
+    """A PHONE_BATCH Record. `sent`: (epoch, seq, kissed, tries)."""
+
+    epoch: int
+    seq: int
+    received: int
+    sent: list[SentRow]
+
+
+class Segment(msgspec.Struct):
+    """Reports between two marks, and the lists that may account for them: one, or two readings."""
+
+    marks: list[Told]
+    reports: list[Told]
+    lists: list[list[SentRow]]
+
+
+class Calls(msgspec.Struct, array_like=True):
+    """The phone side of one panel's memory."""
+
+    told: list[Told] = []
+    batches: list[Listed] = []
+    marks: bool = False
+    """The panel sends marks: its card says so, or one was seen."""
+
+    def add(self, told: Told) -> None:
+        """In the order of sending: two receivers' entries may arrive crosswise."""
+        at = len(self.told)
+        while at and self.told[at - 1].taken > told.taken:
+            at -= 1
+        self.told.insert(at, told)
+        for later in self.told[at:]:
+            if later.mark != NO_MARK:
+                later.occurrence = HELD
+                break
+
+    def note_batch(self, epoch: int, seq: int, batch: Batch, received: int) -> None:
+        """A PHONE_BATCH Record came."""
+        sent = [(one.epoch, one.seq, one.kissed, one.tries) for one in batch.sent]
+        self.batches.append(Listed(epoch, seq, received, sent))
+        del self.batches[:-MAX_BATCHES]
+
+    def segments(self) -> list[Segment]:
+        """Every segment that is open and whose lists are known."""
+        found: list[Segment] = []
+        before: Told | None = None
+        at, told = 0, self.told
+        while at < len(told):
+            reports: list[Told] = []
+            while at < len(told) and told[at].mark == NO_MARK:
+                reports.append(told[at])
+                at += 1
+            marks: list[Told] = []
+            while at < len(told) and told[at].mark != NO_MARK:
+                marks.append(told[at])
+                at += 1
+            if any(mark.occurrence == HELD for mark in marks):
+                lists = self._lists(before, marks)
+                if lists:
+                    found.append(Segment(marks, reports, lists))
+            before = marks[-1] if marks else before
+        return found
+
+    def unmarked(self) -> list[Told]:
+        """Reports after the last mark."""
+        tail: list[Told] = []
+        for told in reversed(self.told):
+            if told.mark != NO_MARK:
+                break
+            tail.append(told)
+        return tail
+
+    def of(self, signal: int) -> Told | None:
+        """The entry of a Signal."""
+        return next((one for one in reversed(self.told) if one.signal == signal), None)
+
+    def lists_record(self, record: RecordId) -> bool:
+        """Whether a batch names it."""
+        return any(record == (one[0], one[1]) for b in self.batches for one in b.sent)
+
+    def forget(self, before: int) -> None:
+        """Let go of whole segments from the front; the mark before what is left stays."""
+        while len(self.told) > MAX_TOLD or (self.told and self.told[0].received < before):
+            del self.told[0]
+            after = next((n for n, one in enumerate(self.told) if one.mark != NO_MARK), None)
+            if after is None:
+                break
+            if len(self.told) - after <= MAX_TOLD and self.told[after].received >= before:
+                del self.told[:after]
+                break
+        self.batches = [one for one in self.batches if one.received >= before]
+
+    def _lists(self, before: Told | None, marks: list[Told]) -> list[list[SentRow]]:
+        """What may lie before these marks; empty: not known. More than a batch holds is closed by
+        several marks in a row.
+        """
+        batches = [self._batch(mark.mark) for mark in marks]
+        known = None if before is None else self._batch(before.mark)
+        if before is not None and known is None:
+            return []
+        readings: list[list[SentRow]] = [[]]
+        for batch in batches:
+            if batch is None:
+                return []
+            news = [batch.sent]
+            if known is not None and batch.sent[: len(known.sent)] == known.sent:
+                news = [batch.sent[len(known.sent) :]]
+                if batch.seq != known.seq and not any(row[2] for row in known.sent):
+                    news.append(batch.sent)  # nothing kissed: it may all have been sent again
+            readings = [[*reading, *new] for reading in readings for new in news][:4]
+            known = batch
+        return readings
+
+    def _batch(self, mark: int) -> Listed | None:
+        """The batch of a mark's number; None when there is none, or more than one."""
+        found = [one for one in self.batches if one.seq % MARK_MODULUS == mark]
+        return found[0] if len(found) == 1 else None

@@ -1,0 +1,114 @@
+"""All that dedupe keeps of one panel, with indexes over it that are not stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+import msgspec
+
+from collector.dedupe.calls import Calls, RecordId
+from collector.dedupe.seen import Key, Seen, Stretches
+from collector.records.signal import Signal
+from protocols.instants import UtcTime
+
+
+class Waiting(msgspec.Struct, array_like=True):
+    """A Signal to be decided at `until`. `shown`: it stands as an Occurrence of its own meanwhile.
+
+    `since`: when it came; `plain`: joined by content alone, or by its mark only.
+    """
+
+    signal: Signal
+    until: UtcTime
+    shown: bool = False
+    since: int = 0
+    plain: bool = True
+
+
+class Memory(msgspec.Struct, array_like=True):
+    """All of the machine's state."""
+
+    seen: list[Seen] = []
+    waiting: list[Waiting] = []
+    stretches: Stretches = msgspec.field(default_factory=Stretches)
+    lost: bool = False
+    restored: int = 0
+    """When the path last came back; what a rival needs to arrive counts from here."""
+    expire_at: int = 0
+    dropped_hi: int = -1
+    """Latest moment of an Occurrence dropped before its time: up to there nothing is proven."""
+    calls: Calls = msgspec.field(default_factory=Calls)
+    phones: bool = False
+    """A report of this panel ever came by phone."""
+
+
+class Shelf:
+    """The seen Occurrences by content, by Record and by number."""
+
+    def __init__(self, seen: list[Seen]) -> None:
+        self._order: dict[int, Seen] = {one.occurrence: one for one in seen}
+        self._by_key: dict[Key, list[Seen]] = {}
+        self._by_record: dict[RecordId, list[Seen]] = {}
+        for one in seen:
+            self._index(one)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def all(self) -> list[Seen]:
+        """In the order they were shown."""
+        return list(self._order.values())
+
+    def add(self, one: Seen) -> None:
+        """Shown now."""
+        self._order[one.occurrence] = one
+        self._index(one)
+
+    def remove(self, one: Seen) -> None:
+        """Forget it."""
+        self._order.pop(one.occurrence, None)
+        _drop(self._by_key, one.key, one)
+        _drop(self._by_record, (one.epoch, one.seq), one)
+
+    def oldest(self) -> Seen:
+        """The first one shown."""
+        return next(iter(self._order.values()))
+
+    def get(self, occurrence: int) -> Seen | None:
+        """The Occurrence of that number."""
+        return self._order.get(occurrence)
+
+    def of_key(self, key: Key) -> list[Seen]:
+        """All of one content."""
+        return self._by_key.get(key, _NONE)
+
+    def of_record(self, record: RecordId) -> list[Seen]:
+        """All of one (epoch, seq): more than one when a panel forked."""
+        return self._by_record.get(record, _NONE)
+
+    def identify(self, one: Seen, epoch: int, seq: int, digest: str) -> None:
+        """It is this Record."""
+        _drop(self._by_record, (one.epoch, one.seq), one)
+        one.epoch, one.seq, one.digest = epoch, seq, digest
+        self._by_record.setdefault((epoch, seq), []).append(one)
+
+    def __iter__(self) -> Iterator[Seen]:
+        return iter(self._order.values())
+
+    def _index(self, one: Seen) -> None:
+        self._by_key.setdefault(one.key, []).append(one)
+        if one.epoch:
+            self._by_record.setdefault((one.epoch, one.seq), []).append(one)
+
+
+K = TypeVar("K")
+_NONE: list[Seen] = []
+
+
+def _drop(index: dict[K, list[Seen]], key: K, one: Seen) -> None:
+    mine = index.get(key)
+    if mine is not None and one in mine:
+        mine.remove(one)
+        if not mine:
+            del index[key]

@@ -1,0 +1,29 @@
+"""Two bad paths against the truth: nothing lost, no two events made one, nothing shown twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from collector.dedupe import Policy
+from tests.support.two_paths_world import world
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_with_marks_every_event_is_shown_once_in_the_end(seed: int) -> None:
+    tally = world(seed, 5_000, marks=True)
+    print(tally)
+    assert (tally.lost, tally.merged, tally.twice_at_the_end) == (0, 0, 0)
+    assert tally.both_paths > 0.3 * tally.events, "the paths hardly meet: this proves nothing"
+    assert tally.longest_hold_s <= Policy().settle_s + 0.001
+    assert tally.longest_alarm_hold_s <= Policy().alarm_hold_s + 0.001
+    assert tally.largest_snapshot_bytes < 128_000
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_without_marks_doubt_leaves_two_and_nothing_is_lost_or_merged(seed: int) -> None:
+    tally = world(seed, 5_000, marks=False)
+    print(tally)
+    assert (tally.lost, tally.merged) == (0, 0)
+    assert tally.longest_hold_s <= Policy().settle_s + 0.001
+    assert tally.longest_alarm_hold_s == 0
+    assert 0 < tally.twice_at_the_end < tally.both_paths * 2
