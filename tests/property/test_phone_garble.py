@@ -57,6 +57,16 @@ def test_a_line_that_carries_nothing_leaves_everything_owed() -> None:
     assert got.calls == 3
 
 
+def test_a_receiver_that_hears_nothing_kisses_nothing_off() -> None:
+    """One way dead: its single 1400 Hz, which invites pulse formats, is no kiss-off."""
+    deaf = Dials(gain_db=-90)
+    got = carry(deaf, Dials(), events=5, per_call=1, seed=4, most_calls=6)
+    assert (got.delivered, got.owed, got.kissed_unstored) == (0, 5, 0)
+    noisy = carry(Dials(snr_db=-2), Dials(), events=20, per_call=5, seed=1, most_calls=4)
+    assert noisy.kissed_unstored == 0
+    assert noisy.delivered + noisy.owed == 20
+
+
 def test_kiss_offs_that_are_lost_make_doubles_not_losses() -> None:
     got = carry(Dials(), Dials(loss=0.3, burst=6), events=12, per_call=4, seed=2)
     assert got.kissed_unstored == 0

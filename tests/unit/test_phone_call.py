@@ -133,8 +133,8 @@ def test_a_garbled_block_is_repeated_until_it_is_kissed_off() -> None:
 @pytest.mark.parametrize(
     ("kiss", "why"),
     [
-        (((0, 100), (1400, 300)), "too short"),
-        (((0, 100), (1400, 399)), "just too short"),
+        (((0, 100), (1400, 500)), "too short"),
+        (((0, 100), (1400, 599)), "just too short"),
         (((0, 100), (2300, 850)), "wrong pitch"),
         (((0, 1500), (1400, 850)), "too late"),
     ],
@@ -150,8 +150,8 @@ def test_what_is_no_kiss_off(kiss: tuple[tuple[int, int], ...], why: str) -> Non
         assert rig.zones_kissed() == []
 
 
-def test_a_kiss_off_of_400_ms_is_one_and_its_end_is_awaited() -> None:
-    rig = Rig(FarEnd(kiss=((0, 100), (1400, 400))), BLOCKS[:2])
+def test_a_kiss_off_of_600_ms_is_one_and_its_end_is_awaited() -> None:
+    rig = Rig(FarEnd(kiss=((0, 100), (1400, 600))), BLOCKS[:2])
     assert rig.run().cause is Cause.DONE
     assert rig.zones_kissed() == ["001", "002"]
     long = Rig(FarEnd(kiss=((0, 100), (1400, 2000))), BLOCKS[:2])
@@ -307,7 +307,7 @@ def test_hanging_up_of_the_far_end_during_a_long_kiss_off_counts_it() -> None:
     now = later(now, 1.6)
     call.receive(Played(), now)
     call.receive(ToneHeard(1400, True, 0, 30), later(now, 0.13))
-    told = call.receive(Dropped("far_end"), later(now, 0.55))
+    told = call.receive(Dropped("far_end"), later(now, 0.75))
     assert [type(e) for e in told] == [Note, Kissed, Ended]
     call, now = _at_the_block()
     now = later(now, 1.6)

@@ -25,7 +25,10 @@ class CallTimes:
     """After the handshake's and after a kiss-off's end: 250-300 ms."""
     kiss_start_s: float = 1.25
     """A kiss-off begins so soon after the last digit, or the block is repeated."""
-    kiss_heard_ms: int = 400
+    kiss_heard_ms: int = 600
+    """Kiss-offs last 750-1000 ms. The sheet's 400 would also take the 500 ms of 1400 Hz by which a
+    receiver that heard nothing of us invites pulse formats: an alarm gone, and nobody has it.
+    """
     kiss_longest_ms: int = 2600
     """Beyond, it is a stuck tone: Express kiss-offs last up to 2 s."""
     tries: int = 4
