@@ -21,8 +21,10 @@ import msgspec
 
 from collector import CollectorError
 from collector.adapters.audiosocket_server import AudioSocketServer, Limits
+from collector.adapters.automation_port import AutomationPort
 from collector.adapters.calls_sqlite import CallsLog
 from collector.adapters.durable_file import AlreadyHeldError, locked
+from collector.adapters.hardware_ports import open_port
 from collector.adapters.phone_formats import GuardedFormat, load_phone_formats
 from collector.adapters.receiver_config import (
     LineConfig,
@@ -157,6 +159,15 @@ class Receiver:
             stack.callback(self._link.stop)
         stack.callback(self._writer.close)
         stack.callback(self._keeper.close)
+        self._hardware: list[AutomationPort] = []
+        for each_port in config.hardware:
+            try:
+                port = open_port(each_port, self._writer, utc_now, self.line_state)
+            except OSError as error:
+                raise ReceiverError(f"hardware {each_port.name}: {error}") from error
+            port.start()
+            stack.callback(port.stop)
+            self._hardware.append(port)
         self._tell_spool_fault()
 
     def _formats(self, name: str) -> Sequence[Format]:
@@ -287,6 +298,7 @@ class Receiver:
             line.name: f"{'busy' if server.busy else 'idle'} {server.busy}/{line.lines}"
             for line, server in self._servers
         }
+        states |= {port.name: port.state for port in self._hardware}
         if self._writer.fault:
             states[SPOOL_LINE] = self._writer.fault[:512]
         return states
@@ -304,6 +316,7 @@ class Receiver:
             )
             for line, server in self._servers
         ]
+        lines += [LineStatus(port.name, "hardware", port.state) for port in self._hardware]
         return ReceiverStatus(
             receiver=self._config.id,
             pid=os.getpid(),
