@@ -39,6 +39,9 @@ STEP_MS: Final = 10
 FRAME_NS: Final = NS_PER_S // 50
 QUIET_NS: Final = 3 * FRAME_NS
 """Off-hook and no audio from a call for so long: silence is sent by our own clock."""
+TOO_MANY: Final = 70010
+"""PJ_ETOOMANY."""
+RETRY_NS: Final = NS_PER_S // 4
 Log = Callable[[dict[str, Any]], None]
 
 
@@ -142,6 +145,7 @@ class _Plug:
     caller: str = ""
     call: _Call | None = None
     number_waiting: str = ""
+    retry_at: int = 0
     quiet_at: int = 0
     frames_seen: int = -1
     malformed: int = 0
@@ -218,7 +222,7 @@ class Agent:
         self._trunk(now)
         for plug in list(self._plugs):
             self._look_panel(plug, now)
-            if plug.number_waiting:
+            if plug.number_waiting and now >= plug.retry_at:
                 self._invite(plug, plug.number_waiting)
             self._look_call(plug)
             self._do(plug, plug.line.tick(now))
@@ -343,6 +347,13 @@ class Agent:
         try:
             call.makeCall(request_uri(number, self.settings.trunk), parameters)
         except pj.Error as error:
+            if error.status == TOO_MANY:
+                # a call's place is freed some time after its end was told: the caller waits for it
+                self._tell(plug, "waiting_for_a_place")
+                plug.sound.bind(None)
+                plug.call, plug.number_waiting = None, number
+                plug.retry_at = time.monotonic_ns() + RETRY_NS
+                return
             self._tell(plug, "sip_error", error=str(error.reason))
             call.gone, call.code = True, 503
 

@@ -98,7 +98,8 @@ def test_callers_are_digits_or_nothing(invite: str, uri: str) -> None:
 
 def test_events_leave_the_offer_and_nothing_else_does() -> None:
     rest = "a=rtpmap:8 PCMA/8000\r\n"
-    offer = f"m=audio 4000 RTP/AVP 8 0 96\r\n{rest}a=rtpmap:96 telephone-event/8000\r\na=fmtp:96 0-16\r\n"
+    events = "a=rtpmap:96 telephone-event/8000\r\na=fmtp:96 0-16\r\n"
+    offer = f"m=audio 4000 RTP/AVP 8 0 96\r\n{rest}{events}"
     assert without_telephone_event(offer) == f"m=audio 4000 RTP/AVP 8 0\r\n{rest}"
     assert without_telephone_event(rest) == rest
 
