@@ -1,0 +1,76 @@
+"""The collector dead: calls are answered and kept; when it is back they arrive in order (R92)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.audio_panel import AudioPanel, dtmf
+from tests.support.receiver_process import ReceiverProcess
+from tests.support.reception_line import block_of
+
+CONFIG = """
+id = "rx-1"
+[mqtt]
+identity = "identity"
+[[line]]
+name = "trunk"
+listen = "127.0.0.1:{port}"
+"""
+
+
+def collector(data: Path, *words: str) -> list[str]:
+    return [sys.executable, "-m", "collector", *words, "--data", str(data)]
+
+
+def started(data: Path, port: int) -> tuple[subprocess.Popen[str], int]:
+    process = subprocess.Popen(
+        collector(data, "run", "--port", str(port), "--json"), stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    return process, int(json.loads(process.stdout.readline())["mqtt_port"])
+
+
+def ended(process: subprocess.Popen[str], number: int) -> None:
+    process.send_signal(number)
+    process.wait(timeout=30)
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+@pytest.mark.system
+@pytest.mark.slow
+def test_calls_are_kept_without_a_collector_and_told_when_it_is_back(tmp_path: Path) -> None:
+    data = tmp_path / "centre"
+    process, port = started(data, 0)
+    subprocess.run(
+        collector(data, "receiver", "add", "rx-1", "--out", str(tmp_path / "rx" / "identity")),
+        check=True,
+        capture_output=True,
+    )
+    ended(process, signal.SIGTERM)
+    receiver = ReceiverProcess(tmp_path / "rx", CONFIG).start()
+    try:
+        panel = AudioPanel("127.0.0.1", receiver.port)
+        raws = [block_of(number=f"{n:03d}") for n in range(3)]
+        asyncio.run(panel.call([dtmf(raw) for raw in raws]))
+        assert panel.acknowledged == [0, 1, 2], "a dead collector holds up no kiss-off"
+        assert receiver.ask_json("status")[0]["waiting"] == 3
+        process, _ = started(data, port)
+        try:
+            end = time.monotonic() + 60
+            while receiver.ask_json("status")[0].get("waiting", 0):
+                assert time.monotonic() < end, receiver.errors()
+        finally:
+            ended(process, signal.SIGTERM)
+        entries = receiver.ask_json("spool", "show")
+        assert [each["what"]["raw"] for each in entries] == raws
+    finally:
+        assert receiver.stop() == 0
