@@ -186,6 +186,11 @@ def problems(config: ReceiverConfig) -> list[str]:
         f"name = {name!r} stands twice: give each line a name of its own"
         for name in sorted({name for name in names if names.count(name) > 1})
     ]
+    wrong += [
+        f"modem {each.name}: modems are not answered by this version; bring the line in through an"
+        " AudioSocket [[line]] and take this table out"
+        for each in config.modem
+    ]
     for listener in config.line:
         wrong += _listener_problems(listener)
     asked = [(each.name, each.profile) for each in config.line]
