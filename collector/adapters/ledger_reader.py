@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from collector.adapters.ledger_rows import SignalRow, entry_of, signal_of
 from collector.adapters.ledger_store import StoreError
 from collector.adapters.ledger_verify import VerifyReport, verify
-from collector.intake import Malformed
+from collector.intake import Malformed, PhonePath
 from collector.records.case import Case, Handover
 from collector.records.ledger_entry import LedgerEntry
 from collector.records.placement import Placement
@@ -127,6 +127,11 @@ class LedgerReader:
             PanelRow(p, UtcTime(r), bool(lost), UtcTime(s), msgspec.json.decode(h, type=Heartbeat))
             for p, r, lost, s, h in rows
         ]
+
+    def phone_paths(self) -> list[PhonePath]:
+        """Panels that phone, or must: when they last did."""
+        rows = self._all("SELECT panel, heard, lost, since FROM phone_paths ORDER BY panel")
+        return [PhonePath(p, UtcTime(h), bool(lost), UtcTime(s)) for p, h, lost, s in rows]
 
     def runs(self, panel: str | None = None) -> list[RunRow]:
         """Numberings and how far each is complete."""

@@ -22,6 +22,7 @@ from collector.cli.options import (
     print_json,
 )
 from collector.cli.reading import POLL_S, interrupted, is_terminal, opened, tables
+from collector.intake import PhonePath
 from collector.records.names import area_name, clean, local_time, site_name
 from protocols.instants import US_PER_S, UtcTime
 from protocols.mqtt.payloads import SiteCard
@@ -134,10 +135,43 @@ def _show(reader: LedgerReader, lang: Lang, *, json: bool) -> None:
 def _lines(reader: LedgerReader, lang: Lang) -> list[tuple[PanelLine, SiteCard | None]]:
     now = time.time()
     lines = []
+    phones = {path.panel: path for path in reader.phone_paths()}
     for row in reader.panels():
         card = reader.card(row.panel)
-        lines.append((_line(row, card, _complete(reader, row), now, lang), card))
+        line = _line(row, card, _complete(reader, row), now, lang)
+        phone = phones.pop(row.panel, None)
+        if phone is not None:
+            line = msgspec.structs.replace(line, paths=(*line.paths, _by_phone(phone, now)))
+        lines.append((line, card))
+    for phone in phones.values():
+        card = reader.card(phone.panel)
+        lines.append((_phone_only(phone, site_name(card, phone.panel, lang.value), now), card))
     return lines
+
+
+def _by_phone(phone: PhonePath, now: float) -> PathLine:
+    age_s = max(now - phone.heard / US_PER_S, 0.0)
+    return PathLine("phone", not phone.lost, phone.since, round(age_s, 1))
+
+
+def _phone_only(phone: PhonePath, site: str, now: float) -> PanelLine:
+    """A panel that only phones: of its state nothing is known but that."""
+    return PanelLine(
+        panel=phone.panel,
+        site=site,
+        paths=(_by_phone(phone, now),),
+        stale=True,
+        owed=0,
+        areas={},
+        clock="",
+        err_us=None,
+        version="-",
+        faults=[],
+        bypassed=[],
+        epoch=0,
+        seq=0,
+        complete_to=0,
+    )
 
 
 def _complete(reader: LedgerReader, row: PanelRow) -> int:
@@ -218,6 +252,10 @@ def _path(path: PathLine, card: SiteCard | None, lang: Lang) -> str:
     since = f"{local_time(card, path.since):%m-%d %H:%M:%S}"
     if not path.online:
         return pick(lang, f"{path.path}: unknown since {since}", f"{path.path}：{since} 起不明")
+    if path.path == "phone":
+        heard = UtcTime(round((time.time() - path.heartbeat_age_s) * US_PER_S))
+        at = f"{local_time(card, heard):%m-%d %H:%M}"
+        return pick(lang, f"phone: in order, last report {at}", f"电话：正常，最近上报 {at}")
     age = f"{path.heartbeat_age_s:.0f}"
     return pick(lang, f"{path.path}: online, heard {age} s ago", f"{path.path}：在线，{age} 秒前")
 

@@ -52,7 +52,8 @@ def area_name(card: SiteCard | None, area: int, lang: str) -> str:
 def site_name(card: SiteCard | None, panel: str, lang: str) -> str:
     """The site's name, else the panel's id."""
     if card is None:
-        return panel
+        account = panel.removeprefix("acct-")
+        return panel if account == panel else WORDINGS[lang].account.format(account=account.upper())
     return clean((card.name_zh if lang == "zh" else "") or card.name) or panel
 
 

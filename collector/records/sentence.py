@@ -185,7 +185,9 @@ class _Speaker:
             *self._standing(),
             *self._testing(),
             *self._telling(),
+            *self._account(),
             *self._doubts(),
+            *self._paths(),
             *self._history(),
         ]
         return [remark for remark in remarks if remark]
@@ -269,6 +271,34 @@ class _Speaker:
         if any(not piece.recorded for piece in case.occurrences):
             said.append(words.unrecorded)
         return said
+
+    def _paths(self) -> list[str]:
+        """By which paths the alarm itself came; the network alone goes without saying."""
+        words = self.words
+        own = [piece for piece in self.case.occurrences if self._is_own(piece)]
+        found = dict.fromkeys(path for piece in own for path in sorted(piece.paths))
+        if "phone" not in found:
+            return []
+        names = [words.paths.get(path, path) for path in sorted(found) if path != "centre"]
+        named = names[0]
+        if len(names) > 1:
+            first = words.list_comma.join(names[:-1])
+            named = words.both.format(first=first, last=names[-1])
+        return [words.by_paths.format(names=named)]
+
+    def _account(self) -> list[str]:
+        """A phone report whose panel is not certain (S22)."""
+        for piece in self.case.occurrences:
+            parts = [part.partition("=") for part in piece.event.detail.split(";")]
+            tokens = {name: value for name, _, value in parts}
+            account, panels = tokens.get("account"), tokens.get("panels", "none")
+            if not account or not self.case.panel.startswith("acct-"):
+                continue
+            if panels == "none":
+                return [self.words.account_unknown.format(account=clean(account))]
+            names = self.words.list_comma.join(clean(name) for name in panels.split("+"))
+            return [self.words.account_doubt.format(account=clean(account), names=names)]
+        return []
 
     def _history(self) -> list[str]:
         case, words, context = self.case, self.words, self.case.context

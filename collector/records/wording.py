@@ -70,8 +70,14 @@ class Wording:
     reopened: str
     grade: str
     taken: str
+    by_paths: str
+    both: str
+    account: str
+    account_unknown: str
+    account_doubt: str
     # names
     list_comma: str
+    paths: Mapping[str, str]
     why: Mapping[str, str]
     kinds: Mapping[str, str]
     states: Mapping[str, str]

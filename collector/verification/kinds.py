@@ -78,6 +78,7 @@ _EXACT: Final[dict[int, Role]] = {
     Code.BOOT: Role.LOG,
     Code.SITE_CHANGED: Role.LOG,
     Code.OPERATOR_ACT: Role.LOG,
+    Code.PHONE_BATCH: Role.LOG,
 }
 """145, 341, 383: DC-05 expansion module and sensor tampers that foreign panels send. 378 is how a
 panel tells the lone first trip of a cross-zone pair (CP-01): a trip, so a burglary case."""
