@@ -344,9 +344,7 @@ class Joiner:
                 if waiting.shown:
                     held.until = now
                     return self._decide(held, now)
-                waiting.until = utc_later(held.until, 0.001)
-                self._memory.waiting.append(waiting)
-                return []
+                return self._wait_on(waiting, now)
             if waiting.shown:
                 return self._unite(record, mine)
             return self._bind(record, signal)

@@ -116,9 +116,12 @@ class Premises:
                 self._happen()
         # The daily test call closes what is open.
         end = max([self.now, *(until for _, until in (*self.mqtt_down, *self.line_down))]) + DAY
-        self.now = end
-        self._happen(PanelEvent(Code.PERIODIC_TEST))
-        self._phone_until(end + DAY)
+        for day in range(30):
+            self.now = end + day * DAY
+            self._happen(PanelEvent(Code.PERIODIC_TEST))
+            self._phone_until(self.now + DAY)
+            if not self.unmarked and not self.queue:
+                break
         self._supervise()
         self.arrivals.sort(key=lambda one: (one[0], one[1]))
         return self.arrivals
