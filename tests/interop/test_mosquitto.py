@@ -19,7 +19,7 @@ from collector.adapters.authority import Authority
 from collector.adapters.broker_host import free_port
 from collector.adapters.broker_mosquitto import write_fragment
 from collector.adapters.mqtt_link import BrokerAddress, LinkState, MqttLink
-from collector.adapters.registry import Registry
+from collector.adapters.registry import Registry, Role
 from protocols.mqtt.topics import topic
 from tests.support import identity_rig as checks
 from tests.support.identity_rig import Rig
@@ -59,7 +59,7 @@ class MosquittoRig(Rig):
 
     def reload(self) -> None:
         """What an administrator does after a revocation: the files anew, then SIGHUP."""
-        write_fragment(self.authority, self.folder / "mosquitto", [], self.port)
+        write_fragment(self.authority, self.folder / "mosquitto", [], self.port, ["rx-1"])
         self.broker[-1].send_signal(signal.SIGHUP)
 
 
@@ -70,8 +70,9 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MosquittoRig]:
     authority = Authority(folder, registry)
     for panel in ("shop-1", "shop-2"):
         authority.issue(panel, folder / panel)
+    authority.issue("rx-1", folder / "rx-1", role=Role.RECEIVER)
     port = free_port("127.0.0.1")
-    conf = write_fragment(authority, folder / "mosquitto", ["localhost"], port)[0]
+    conf = write_fragment(authority, folder / "mosquitto", ["localhost"], port, ["rx-1"])[0]
     rig = MosquittoRig(folder, authority, registry, port, conf, [])
     rig.start()
     try:
@@ -79,6 +80,10 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MosquittoRig]:
     finally:
         rig.broker[-1].terminate()
         rig.broker[-1].wait(10)
+
+
+def test_a_receiver_has_rx_and_rxack_and_nothing_else(rig: MosquittoRig) -> None:
+    checks.a_receiver_has_rx_and_rxack_and_nothing_else(rig)
 
 
 def test_own_topics_work(rig: MosquittoRig) -> None:

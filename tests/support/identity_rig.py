@@ -13,7 +13,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from collector.adapters.authority import Authority, Issued, KeyPair, identity, utc_now
 from collector.adapters.certificates import CLIENT, PEM, Subject, key_pem, leaf
 from collector.adapters.registry import Registry
-from protocols.mqtt.topics import FROM_PANEL, TO_PANEL, topic
+from protocols.mqtt.topics import (
+    FROM_PANEL,
+    FROM_RECEIVER,
+    RECEPTION,
+    RECEPTION_ACK,
+    TO_PANEL,
+    topic,
+)
 from tests.support.mqtt_probe import Keys, Probe, until
 
 MARK = b"mark"
@@ -80,7 +87,7 @@ class Rig:
         pair = self.authority.collector
         probe = Probe(self.port, Keys(pair.ca, pair.cert, pair.key), **options)  # type: ignore[arg-type]
         assert not probe.refused, probe.refused
-        for name in FROM_PANEL:
+        for name in (*FROM_PANEL, *FROM_RECEIVER):
             assert probe.subscribe(f"tocsin/v1/+/{name}")
         return probe
 
@@ -221,3 +228,28 @@ def collector_may_not_report(rig: Rig) -> None:
         panel.publish(topic("shop-1", "ev"), MARK)
         until("the mark", lambda: MARK in reader.payloads())
         assert b"forged" not in reader.payloads()
+
+
+def a_receiver_has_rx_and_rxack_and_nothing_else(rig: Rig) -> None:
+    """With receiver rx-1 issued into `<folder>/rx-1`."""
+    home = rig.folder / "rx-1"
+    keys = Keys(rig.authority.ca_file, home / "receiver.crt", home / "receiver.key")
+    forbidden = [topic("rx-1", leaf) for leaf in (*FROM_PANEL, *TO_PANEL, RECEPTION_ACK)]
+    forbidden += [topic("shop-1", leaf) for leaf in (*FROM_PANEL, *TO_PANEL, RECEPTION)]
+    forbidden.append(topic("rx-2", RECEPTION))
+    with (
+        rig.collector() as collector,
+        rig.of("shop-1") as panel,
+        Probe(rig.port, keys, client_id="rx-1") as receiver,
+    ):
+        receiver.subscribe(topic("rx-1", RECEPTION_ACK))
+        panel.publish(topic("rx-1", RECEPTION), b"from a panel", qos=0)
+        panel.publish(topic("shop-1", RECEPTION), b"from a panel", qos=0)
+        for name in forbidden:
+            receiver.publish(name, b"forbidden", qos=0)
+        receiver.publish(topic("rx-1", RECEPTION), MARK, qos=0)
+        panel.publish(topic("shop-1", FROM_PANEL[0]), MARK, qos=0)
+        until("both marks", lambda: collector.payloads().count(MARK) == 2)
+        assert set(collector.payloads()) == {MARK}
+        collector.publish(topic("rx-1", RECEPTION_ACK), MARK)
+        until("the acknowledgement", lambda: receiver.payloads() == [MARK])

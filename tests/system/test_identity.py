@@ -12,7 +12,7 @@ import pytest
 from collector.adapters.authority import Authority, identity
 from collector.adapters.broker_log import Refusal, Refused
 from collector.adapters.broker_nats import NatsBroker
-from collector.adapters.registry import Registry
+from collector.adapters.registry import Registry, Role
 from protocols.mqtt.payloads import MAX_PAYLOAD_BYTES
 from protocols.mqtt.topics import topic
 from tests.support import identity_rig as checks
@@ -50,6 +50,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsRig]:
     authority = Authority(folder, registry)
     for panel in ("shop-1", "shop-2"):
         authority.issue(panel, folder / panel)
+    authority.issue("rx-1", folder / "rx-1", role=Role.RECEIVER)
     refusals: list[Refused] = []
     broker = NatsBroker(folder, authority, registry, port=0, on_refused=refusals.append)
     broker.start()
@@ -57,6 +58,10 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsRig]:
         yield NatsRig(folder, authority, registry, broker.address.port, broker, refusals)
     finally:
         broker.stop()
+
+
+def test_a_receiver_has_rx_and_rxack_and_nothing_else(rig: NatsRig) -> None:
+    checks.a_receiver_has_rx_and_rxack_and_nothing_else(rig)
 
 
 def test_own_topics_work(rig: NatsRig) -> None:
