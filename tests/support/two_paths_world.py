@@ -120,7 +120,7 @@ class Premises:
             self.now = end + day * DAY
             self._happen(PanelEvent(Code.PERIODIC_TEST))
             self._phone_until(self.now + DAY)
-            if not self.unmarked and not self.queue:
+            if not self.queue and not (self.marks and self.unmarked):
                 break
         self._supervise()
         self.arrivals.sort(key=lambda one: (one[0], one[1]))
