@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from telephony.addresses import AddressError, host_and_port, networks, stream_address
-from telephony.availability import MISSING, available
+from protocols.sip.addresses import AddressError, host_and_port, networks, stream_address
+from protocols.sip.availability import MISSING, available
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -78,7 +78,7 @@ def run(
 
     from collector.sip.bridging import Patience
     from collector.sip.front_end import FrontEnd, FrontEndSettings, print_line
-    from telephony.phone import PhoneSettings
+    from protocols.sip.phone import PhoneSettings
 
     settings = FrontEndSettings(
         receiver,

@@ -31,12 +31,12 @@ from collector.sip.bridging import (
 )
 from protocols import audiosocket
 from protocols.audiosocket import Kind
-from telephony.addresses import Network, within
-from telephony.phone import Phone, PhoneSettings
-from telephony.playout import Playout
-from telephony.sdp import without_telephone_event
-from telephony.sound import Sound
-from telephony.stream import Stream
+from protocols.sip.addresses import Network, within
+from protocols.sip.phone import Phone, PhoneSettings
+from protocols.sip.playout import Playout
+from protocols.sip.sdp import without_telephone_event
+from protocols.sip.sound import Sound
+from protocols.sip.stream import Stream
 
 STEP_MS: Final = 10
 Say = Callable[[dict[str, Any]], None]

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from telephony.addresses import AddressError, host_and_port, sip_host, stream_address
-from telephony.availability import MISSING, available
+from protocols.sip.addresses import AddressError, host_and_port, sip_host, stream_address
+from protocols.sip.availability import MISSING, available
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -111,7 +111,7 @@ def run(
     import pjsua2 as pj
 
     from edge.sip.agent import Agent, AgentSettings
-    from telephony.phone import PhoneSettings
+    from protocols.sip.phone import PhoneSettings
 
     phone = PhoneSettings(host, port, lines, buffer_ms, conceal, False, rtp_port, sip_log)
     settings = AgentSettings(where, far, asked, user, secret, lines, answer_s, check_s, phone)

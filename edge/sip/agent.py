@@ -29,11 +29,11 @@ from edge.sip.signalling import (
 from protocols import audiosocket
 from protocols.audiosocket import Kind
 from protocols.instants import NS_PER_S, Instant
-from telephony.phone import CALLS_AT_MOST, Phone, PhoneSettings
-from telephony.playout import SILENCE, Playout
-from telephony.sdp import without_telephone_event
-from telephony.sound import Sound
-from telephony.stream import Stream
+from protocols.sip.phone import CALLS_AT_MOST, Phone, PhoneSettings
+from protocols.sip.playout import SILENCE, Playout
+from protocols.sip.sdp import without_telephone_event
+from protocols.sip.sound import Sound
+from protocols.sip.stream import Stream
 
 STEP_MS: Final = 10
 FRAME_NS: Final = NS_PER_S // 50

@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 import pjsua2 as pj
 
+from protocols.sip.playout import FRAME_BYTES, SILENCE
+from protocols.sip.stream import Stream
 from protocols.tones.elements import DTMF_SYMBOLS, Digits
 from protocols.tones.synthesis import Player
-from telephony.playout import FRAME_BYTES, SILENCE
-from telephony.stream import Stream
 
 _LOG: Final = logging.getLogger(__name__)
 EVENT_ON_MS: Final = 50

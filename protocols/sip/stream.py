@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from protocols import audiosocket
 from protocols.audiosocket import Frame, Kind
-from telephony.playout import Playout
+from protocols.sip.playout import Playout
 
 UNSENT_BYTES: Final = 32_000
 """Two seconds of audio that the other side did not take: later audio is thrown away."""
