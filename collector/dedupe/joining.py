@@ -296,6 +296,7 @@ class Joiner:
                 continue
             self._memory.waiting.remove(waiting)
             effects += self._open(signal)
+            self._exact.shown(signal)
         return effects
 
     def _possible(self, one: Seen) -> bool:
