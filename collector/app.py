@@ -90,9 +90,7 @@ class Collector:
         self._newest, received = self._store.newest_signal()
         self._judging = Judging(self.config.dedupe, self._store, self._make_cases)
         self._clock = LedgerClock(UtcTime(max(received, self._judging.horizon)))
-        self._admitting = Admitting(
-            self.config, self._store, self._registered, self._clock.now()
-        )
+        self._admitting = Admitting(self.config, self._store, self._registered, self._clock.now())
         if self._store.path is not None:
             self._checkpointer = Checkpointer(self._store.path)
             self._checkpointer.start()

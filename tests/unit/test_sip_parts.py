@@ -10,8 +10,8 @@ from collector.sip.bridging import Bridging, Part, Patience, Refuse, caller_of
 from edge.sip import signalling
 from edge.sip.signalling import Dial, Invite, Line, Malformed, Release, Say, Seize, order_of
 from protocols.instants import Instant, later
-from telephony.playout import FRAME_BYTES, SILENCE, Playout
-from telephony.sdp import without_telephone_event
+from protocols.sip.playout import FRAME_BYTES, SILENCE, Playout
+from protocols.sip.sdp import without_telephone_event
 
 NOW = Instant(0)
 
