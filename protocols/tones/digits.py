@@ -29,9 +29,18 @@ MIN_MEAN_SHARE: Final = 0.575
 SHORT_HOPS: Final = 3.0
 SHORT_MEAN_SHARE: Final = 0.65
 """Shorter digits must be purer: speech comes close to a digit for 25 ms now and then."""
+LONG_HOPS: Final = 6.0
+LONG_MEAN_SHARE: Final = 0.64
+"""In a long digit chance evens out: 0.67 is 3 dB of signal to noise."""
 MAX_OFFSET: Final = 0.026
 MAX_TWIST_DB: Final = 12.0
 MIN_DBM0: Final = -45.0
+PURE_SHARE: Final = 0.85
+FAIR_SHARE: Final = 0.75
+MAX_SIDE: Final = 0.2
+LEAST_NOISE: Final = 0.45
+MOST_NOISE: Final = 2.3
+"""What is not pure must stand in noise: see `_among_noise`."""
 GAP_HOPS: Final = 2.5
 MIN_HOPS: Final = 2.0
 """Shortest sum of tone in a digit, in hops of 10 ms."""
@@ -49,22 +58,23 @@ _ONE: Final = np.float32(1.0)
 _FALL: Final = np.float32(0.985)
 _DBM0: Final = FULL_SCALE_DBM0 - 20.0 * np.log10(32767.0 / np.sqrt(2.0))
 
-# Rows of the state, one column a line. HITS to SHARE are sums over the digit's windows.
-_REF, _GAP, _SUM, _FIRST, _HITS, _LOW, _HIGH, _SHARE, _ROWS = range(9)
-_SUMS: Final = slice(_HITS, _SHARE + 1)
+# Rows of the state, one column a line. HITS to SIDE are sums over the digit's windows.
+_REF, _GAP, _SUM, _FIRST, _BEFORE, _HITS, _LOW, _HIGH, _SHARE, _REST, _SIDE, _ROWS = range(12)
+_SUMS: Final = slice(_HITS, _SIDE + 1)
 
 
 class Windows:
     """What windows are by themselves: `key` -1 where there is no digit. All arrays (.., n)."""
 
-    __slots__ = ("key", "power", "terms")
+    __slots__ = ("energy", "key", "power", "terms")
 
     def __init__(self, power: Floats, lean: Floats, energy: Floats) -> None:
         """`power` and `lean` (8, n) of each frequency, `energy` (n): mean power of the window."""
         self.power = power
         count = power.shape[1]
-        self.terms = np.empty((4, count), np.float32)
-        """One, power of the low and the high tone, share."""
+        self.energy = energy
+        self.terms = np.empty((6, count), np.float32)
+        """One, power of the low and the high tone, share, rest of the power, other columns."""
         groups = power.reshape(2, 4, count)
         best = groups.max(axis=1)
         some = best[0] + best[1] > 0.35 * energy
@@ -88,6 +98,8 @@ class Windows:
         np.multiply(best, off, out=tones)
         self.terms[0] = 1.0
         share = np.divide(tones[0] + tones[1], energy + _TINY, out=self.terms[3])
+        np.subtract(energy, energy * share, out=self.terms[4])
+        np.subtract(groups[1].sum(axis=0), best[1], out=self.terms[5])
         weaker = np.minimum(tones[0], tones[1])
         good &= share > MIN_SHARE
         good &= weaker > _MIN_POWER
@@ -110,6 +122,8 @@ class DigitMachine:
         self._state[_REF] = 1.0
         self._begun_ms = np.zeros(lines, np.int64)
         self._before = np.zeros((8, lines), np.float32)
+        self._energy = np.zeros((2, lines), np.float32)
+        """Power of the last window and of that before it."""
         self._loud = np.zeros(lines, np.float32)
         self._loud_ms = np.zeros(lines, np.int64)
 
@@ -119,6 +133,7 @@ class DigitMachine:
         self._state[:, line] = 0.0
         self._state[_REF, line] = 1.0
         self._before[:, line] = 0.0
+        self._energy[:, line] = 0.0
         self._loud[line] = 0.0
 
     def step(
@@ -139,11 +154,15 @@ class DigitMachine:
         if len(at):
             rows = at if lines is None else lines[at]
             heard = self._advance(windows, at + begin, rows, now_ms.take(at))
-        power = windows.power[:, begin:end]
+        power, energy = windows.power[:, begin:end], windows.energy[begin:end]
         if lines is None:
             self._before = power
+            self._energy[1] = self._energy[0]
+            self._energy[0] = energy
         else:
             self._before[:, lines] = power
+            self._energy[1, lines] = self._energy[0, lines]
+            self._energy[0, lines] = energy
         return heard
 
     def _advance(
@@ -163,7 +182,7 @@ class DigitMachine:
         heard: list[tuple[int, DigitHeard]] = []
         over = np.flatnonzero(ended)
         if len(over):
-            heard = self._ended(over, rows, key, state, gap, now_ms)
+            heard = self._ended(over, rows, key, state, gap, now_ms, windows.energy.take(at[over]))
             key[over] = -1
         full = same & (ratio >= 0.9)
         state[_GAP] = np.where(full, short, gap)
@@ -201,6 +220,7 @@ class DigitMachine:
         state[_GAP, which] = 0.0
         state[_SUM, which] = state[_FIRST, which] = fresh + np.minimum(earlier, fresh)
         state[_SUMS, which] = windows.terms[:, at[which]]
+        state[_BEFORE, which] = self._energy[1, lines]
         self._begun_ms[lines] = now_ms[which]
 
     def _ended(
@@ -211,13 +231,16 @@ class DigitMachine:
         state: Floats,
         gap: Floats,
         now_ms: NDArray[np.int64],
+        after: Floats,
     ) -> list[tuple[int, DigitHeard]]:
-        """Tell those that were digits."""
+        """Tell those that were digits; `after`: power where they are over."""
         ended = state[:, over].astype(np.float64)
         ref, hits = ended[_REF], ended[_HITS]
         length = ended[_SUM] / ref
         wanted = np.where(length >= SHORT_HOPS, MIN_MEAN_SHARE, SHORT_MEAN_SHARE)
+        wanted[length >= LONG_HOPS] = LONG_MEAN_SHARE
         good = (hits >= 2.0) & (length >= MIN_HOPS) & (ended[_SHARE] >= wanted * hits)
+        good &= _among_noise(ended, after)
         over, ended, ref, hits = over[good], ended[:, good], ref[good], hits[good]
         lines = rows[over]
         self._loud[lines], self._loud_ms[lines] = ref, now_ms[over]
@@ -238,6 +261,23 @@ class DigitMachine:
                 strict=True,
             )
         ]
+
+
+def _among_noise(ended: NDArray[np.float64], after: Floats) -> Flags:
+    """What is impure must be so because the line is noisy: the rest is spread evenly and is there
+    before and after the digit too. The rest of a vowel is its other partials, and comes and goes
+    with it. Two windows say too little: what is left of a digit by a lost packet is impure too.
+    """
+    hits = ended[_HITS]
+    share = ended[_SHARE] / hits
+    rest = ended[_REST] / hits
+    # Chance evens out in a long digit.
+    even = ended[_SIDE] < (MAX_SIDE / 2.0 + MAX_SIDE / hits) * ended[_HIGH]
+    before = ended[_BEFORE]
+    steady = (before > LEAST_NOISE * rest) & (before < MOST_NOISE * rest)
+    steady &= after > LEAST_NOISE * rest
+    good: Flags = (hits < 3.0) | (share > PURE_SHARE) | even & (steady | (share > FAIR_SHARE))
+    return good
 
 
 def _amplitude(power: Floats, key: Whole, at: Whole) -> Floats:

@@ -90,7 +90,7 @@ class Demodulator:
         at = 0
         while at < len(marks):
             if self._start is None:
-                found = np.flatnonzero(marks[at:] if self._break else ~marks[at:])
+                found = np.flatnonzero(clear[at:] & (marks[at:] == self._break))
                 if not len(found):
                     return
                 at += int(found[0])

@@ -19,10 +19,10 @@ from protocols.tones.synthesis import FULL_SCALE_DBM0
 
 TOLERANCE: Final = 0.055
 """Of the nominal frequency, or half way to a neighbour that is listened for too."""
-RECOGNISED_HOPS: Final = 4.0
+RECOGNISED_HOPS: Final = 3.7
 """A tone is told when it has been there for this long."""
 _MIN_SHARE: Final = 0.6
-_MAX_ROW: Final = 0.08
+_MAX_ROW: Final = 0.04
 _GAP_HOPS: Final = 2.5
 _BIN_SPACING_HZ: Final = 60.0
 _MIN_POWER: Final = 32767.0**2 / 2.0 * 10.0 ** ((-45.0 - FULL_SCALE_DBM0) / 10.0)
@@ -87,14 +87,14 @@ class ToneMachine:
         heard: list[tuple[int, ToneHeard]] = []
         floor = np.maximum(energy * np.float32(0.3), np.float32(_MIN_POWER * 0.3))
         for tone, part in enumerate(self._slices):
-            likely = (power[part].max(axis=0) > floor) & (row_power < 0.1 * energy)
-            if not likely.any() and not state[_OPEN, tone].any():
-                state[_BEFORE, tone] = 0.0
-                continue
-            good, size = self._fits(tone, power[part], lean[part], energy, row_power)
-            present |= good
-            for at, event in self._advance(state[:, tone], tone, good, size, now_ms):
-                heard.append((at if lines is None else int(lines[at]), event))
+            strongest = power[part].max(axis=0)
+            likely = (strongest > floor) & (row_power < 0.1 * energy)
+            if likely.any() or state[_OPEN, tone].any():
+                good, size = self._fits(tone, power[part], lean[part], energy, row_power)
+                present |= good
+                for at, event in self._advance(state[:, tone], tone, good, size, now_ms):
+                    heard.append((at if lines is None else int(lines[at]), event))
+            state[_BEFORE, tone] = strongest
         if lines is not None:
             self._state[:, :, lines] = state
         return heard, present
@@ -138,7 +138,7 @@ class ToneMachine:
         state[_OPEN] = np.where(ended, 0.0, state[_OPEN])
         begun = good & (state[_OPEN] == 0.0)
         if begun.any():
-            first = size + np.minimum(state[_BEFORE], size)
+            first = size + np.minimum(np.sqrt(state[_BEFORE]), size)
             for plane, value in (
                 (_OPEN, 1.0),
                 (_REF, size),
@@ -147,7 +147,6 @@ class ToneMachine:
                 (_HOLE, 0.0),
             ):
                 state[plane] = np.where(begun, value, state[plane])
-        state[_BEFORE] = size
         length = state[_SUM] / (state[_REF] + np.float32(1e-9)) + state[_HOLE]
         fresh = (state[_OPEN] == 1.0) & good & (length >= RECOGNISED_HOPS)
         for at in np.flatnonzero(fresh).tolist():
