@@ -29,13 +29,18 @@ MIN_MEAN_SHARE: Final = 0.575
 SHORT_HOPS: Final = 3.0
 SHORT_MEAN_SHARE: Final = 0.65
 """Shorter digits must be purer: speech comes close to a digit for 25 ms now and then."""
+LONE_SHARE: Final = 0.9
+LONE_HOPS: Final = 2.3
+"""One window alone is enough if it is pure and there is tone on both sides of it: what a lost
+packet leaves.
+"""
 LONG_HOPS: Final = 6.0
 LONG_MEAN_SHARE: Final = 0.64
 """In a long digit chance evens out: 0.67 is 3 dB of signal to noise."""
 MAX_OFFSET: Final = 0.026
 MAX_TWIST_DB: Final = 12.0
 MIN_DBM0: Final = -45.0
-PURE_SHARE: Final = 0.85
+PURE_SHARE: Final = 0.9
 FAIR_SHARE: Final = 0.75
 MAX_SIDE: Final = 0.2
 LEAST_NOISE: Final = 0.45
@@ -59,7 +64,9 @@ _FALL: Final = np.float32(0.985)
 _DBM0: Final = FULL_SCALE_DBM0 - 20.0 * np.log10(32767.0 / np.sqrt(2.0))
 
 # Rows of the state, one column a line. HITS to SIDE are sums over the digit's windows.
-_REF, _GAP, _SUM, _FIRST, _BEFORE, _HITS, _LOW, _HIGH, _SHARE, _REST, _SIDE, _ROWS = range(12)
+_REF, _GAP, _SUM, _FIRST, _BEFORE, _BEST, _HITS, _LOW, _HIGH, _SHARE, _REST, _SIDE, _ROWS = range(
+    13
+)
 _SUMS: Final = slice(_HITS, _SIDE + 1)
 
 
@@ -187,7 +194,9 @@ class DigitMachine:
         full = same & (ratio >= 0.9)
         state[_GAP] = np.where(full, short, gap)
         state[_SUM] += size
-        state[_SUMS] += windows.terms.take(at, axis=1) * same
+        terms = windows.terms.take(at, axis=1) * same
+        state[_SUMS] += terms
+        np.maximum(state[_BEST], terms[_SHARE - _HITS], out=state[_BEST])
         # The reference rises at once and falls slowly: the first window holds only a part.
         state[_REF] *= np.where(full, np.maximum(ratio, _FALL), _ONE)
         begun = np.flatnonzero((new >= 0) & (key < 0))
@@ -220,6 +229,7 @@ class DigitMachine:
         state[_GAP, which] = 0.0
         state[_SUM, which] = state[_FIRST, which] = fresh + np.minimum(earlier, fresh)
         state[_SUMS, which] = windows.terms[:, at[which]]
+        state[_BEST, which] = windows.terms[_SHARE - _HITS, at[which]]
         state[_BEFORE, which] = self._energy[1, lines]
         self._begun_ms[lines] = now_ms[which]
 
@@ -239,7 +249,8 @@ class DigitMachine:
         length = ended[_SUM] / ref
         wanted = np.where(length >= SHORT_HOPS, MIN_MEAN_SHARE, SHORT_MEAN_SHARE)
         wanted[length >= LONG_HOPS] = LONG_MEAN_SHARE
-        good = (hits >= 2.0) & (length >= MIN_HOPS) & (ended[_SHARE] >= wanted * hits)
+        good = (hits >= 2.0) | ((ended[_SHARE] >= LONE_SHARE) & (length >= LONE_HOPS))
+        good &= (length >= MIN_HOPS) & (ended[_SHARE] >= wanted * hits)
         good &= _among_noise(ended, after)
         over, ended, ref, hits = over[good], ended[:, good], ref[good], hits[good]
         lines = rows[over]
@@ -266,7 +277,8 @@ class DigitMachine:
 def _among_noise(ended: NDArray[np.float64], after: Floats) -> Flags:
     """What is impure must be so because the line is noisy: the rest is spread evenly and is there
     before and after the digit too. The rest of a vowel is its other partials, and comes and goes
-    with it. Two windows say too little: what is left of a digit by a lost packet is impure too.
+    with it. One pure window is enough, and two say too little: at its ends, and where a
+    packet was lost, a digit is impure too.
     """
     hits = ended[_HITS]
     share = ended[_SHARE] / hits
@@ -276,7 +288,9 @@ def _among_noise(ended: NDArray[np.float64], after: Floats) -> Flags:
     before = ended[_BEFORE]
     steady = (before > LEAST_NOISE * rest) & (before < MOST_NOISE * rest)
     steady &= after > LEAST_NOISE * rest
-    good: Flags = (hits < 3.0) | (share > PURE_SHARE) | even & (steady | (share > FAIR_SHARE))
+    good: Flags = (
+        (hits < 3.0) | (ended[_BEST] > PURE_SHARE) | even & (steady | (share > FAIR_SHARE))
+    )
     return good
 
 

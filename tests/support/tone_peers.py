@@ -92,21 +92,21 @@ class SpandspReceiver:
 
     def __init__(self) -> None:
         self._library = spandsp()
-        self._state = self._library.dtmf_rx_init(None, None, None)
+        self.state = self._library.dtmf_rx_init(None, None, None)
         self._buffer = ctypes.create_string_buffer(128)
 
     def feed(self, samples: Samples) -> None:
         """Samples must be contiguous."""
-        self._library.dtmf_rx(self._state, samples.ctypes.data, len(samples))
+        self._library.dtmf_rx(self.state, samples.ctypes.data, len(samples))
 
     def take(self) -> str:
         """Digits since the last call, at most 128."""
-        count = self._library.dtmf_rx_get(self._state, self._buffer, 128)
+        count = self._library.dtmf_rx_get(self.state, self._buffer, 128)
         return self._buffer.raw[:count].decode()
 
     def close(self) -> None:
         """Give the memory back."""
-        self._library.dtmf_rx_free(self._state)
+        self._library.dtmf_rx_free(self.state)
 
 
 def spandsp_digits(samples: Samples) -> str:
