@@ -91,9 +91,30 @@ _SPELLINGS: Final = {
 }
 
 
+_NUMBER: Final = re.compile(r"(?:\+VCID:\s*)?NMBR\s*=\s*(\+?[0-9A-Z]{0,24})$")
+_VOLTS: Final = re.compile(r"(?:-TRV:\s*)?(\d{1,3}(?:\.\d+)?)\s*V?")
+"""A line of its own: digits in noise are no voltage."""
+
+
 def result_of(line: str) -> Result | None:
     """The result code a line is, however it spaces it; None for other lines."""
     return _SPELLINGS.get(re.sub(r"\s+", "", line.upper()))
+
+
+def caller_in(line: str) -> str | None:
+    """The number of a formatted caller id (`+VCID=1`: `NMBR = 02155512345`), empty where it is
+    withheld (P) or not available (O); None for other lines.
+    """
+    match = _NUMBER.match(line.upper())
+    if match is None:
+        return None
+    return match[1] if match[1].strip("+").isdigit() else ""
+
+
+def volts_in(line: str) -> float | None:
+    """The line's voltage in an answer to `AT-TRV`; None for other lines and for noise."""
+    match = _VOLTS.fullmatch(line)
+    return None if match is None else float(match[1])
 
 
 def formats_of(lines: list[str]) -> list[VoiceFormat]:
@@ -169,6 +190,21 @@ def from_bytes(data: bytes, coding: Coding) -> Pcm:
             return g711.decode(data, g711.Law.A)
         case Coding.ULAW:
             return g711.decode(data, g711.Law.MU)
+
+
+class Unpack:
+    """Unshielded bytes in any pieces -> samples: half a sample waits for its other half."""
+
+    def __init__(self, coding: Coding) -> None:
+        self._coding = coding
+        self._odd = b""
+
+    def feed(self, data: bytes) -> Pcm:
+        """The samples that are whole by now."""
+        data = self._odd + data
+        whole = len(data) // self._coding.sample_bytes * self._coding.sample_bytes
+        self._odd = data[whole:]
+        return from_bytes(data[:whole], self._coding)
 
 
 def _eight(pcm: Pcm) -> npt.NDArray[np.int32]:

@@ -44,7 +44,7 @@ from protocols.voice_modem import (
     STOP_DUPLEX,
     STOP_HEARING,
     Result,
-    from_bytes,
+    Unpack,
     shield,
     to_bytes,
 )
@@ -89,6 +89,7 @@ class ModemLine(LineThread):
         self._poll_s = poll_s
         self._audio = LineAudio(config.level_dbm0)
         self._next_poll = 0.0
+        self._unpack = Unpack(self.abilities.coding)
         self._begin_call()
 
     def serve(self) -> None:
@@ -231,6 +232,7 @@ class ModemLine(LineThread):
         if reply.result is not Result.CONNECT:
             self._ended_by_modem(port, reply)
             return False
+        self._unpack = Unpack(self.abilities.coding)
         if duplex:
             self._write_samples(port, LEAD)
         return True
@@ -258,7 +260,7 @@ class ModemLine(LineThread):
             self._ended_by_modem(port, port.answer(END_S))
 
     def _heard(self, port: ModemPort, audio: bytes) -> None:
-        pcm = from_bytes(audio, self.abilities.coding)
+        pcm = self._unpack.feed(audio)
         self._samples += len(pcm)
         for heard in self._audio.hear(pcm):
             if isinstance(heard, ProgressHeard) and heard.progress is Progress.DIAL_TONE:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from edge.adapters.line_audio import LineGoneError
 from edge.adapters.modem_port import ModemPort
@@ -19,10 +17,8 @@ from protocols.voice_modem import (
     Coding,
     choose,
     formats_of,
+    volts_in,
 )
-
-_VOLTS: Final = re.compile(r"(?:-TRV:\s*)?(\d{1,3}(?:\.\d+)?)\s*V?")
-"""A line of its own: digits in noise are no voltage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +70,9 @@ def set_up(port: ModemPort, config: PhoneLineConfig, give_up: Callable[[], bool]
 def volts_of(port: ModemPort) -> float | None:
     """The line's voltage on-hook; None where the modem cannot tell, or noise hid it."""
     for line in port.command("AT-TRV").lines:
-        found = _VOLTS.fullmatch(line)
+        found = volts_in(line)
         if found is not None:
-            return float(found[1])
+            return found
     return None
 
 
