@@ -28,6 +28,7 @@ from collector.adapters.hardware_ports import open_port
 from collector.adapters.phone_formats import GuardedFormat, load_phone_formats
 from collector.adapters.receiver_config import (
     LineConfig,
+    ModemConfig,
     ReceiverConfig,
     ReceiverConfigError,
     address,
@@ -43,6 +44,7 @@ from collector.adapters.recordings import Recordings
 from collector.adapters.spool_sqlite import Spool, What
 from collector.adapters.spool_writer import SpoolWriter
 from collector.adapters.systemd_notify import notify
+from collector.adapters.voice_modem_line import VoiceModemLine
 from collector.reception.call import Call
 from collector.reception.formats import Format
 from collector.reception.formats_fsk import SiaLevel
@@ -69,6 +71,8 @@ class Ready(msgspec.Struct, frozen=True):
     audiosocket_port: int
     listeners: dict[str, int]
     data: str
+    modems: dict[str, str] = {}
+    """Device by name; whether it is there is told by `status`."""
 
 
 def utc_now() -> UtcTime:
@@ -89,6 +93,7 @@ class Receiver:
         self._problems: deque[str] = deque(maxlen=MOST_PROBLEMS)
         self._started = utc_now()
         self._servers: list[tuple[LineConfig, AudioSocketServer]] = []
+        self._modems: list[VoiceModemLine] = []
         self._link_why = ""
 
     async def run(self, over: asyncio.Event, ready: Callable[[Ready], None]) -> None:
@@ -112,6 +117,7 @@ class Receiver:
                 notify("STOPPING=1")
                 for _, server in self._servers:
                     await server.stop()
+                await asyncio.gather(*(modem.stop() for modem in self._modems))
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -204,12 +210,18 @@ class Receiver:
                     f"line {line.name}: cannot listen on {line.listen}: {error.strerror or error}"
                 ) from error
             self._servers.append((line, server))
-
-    def _opener(self, line: LineConfig) -> Callable[[str, str, str], LineCall]:
-        def open_call(name: str, call: str, caller: str) -> LineCall:
-            return self.line_call(
-                name, line.profile, call, caller, release=line.listen_in == "release"
+        for each in self._config.modem:
+            modem = VoiceModemLine(
+                each, self._opener(each), self.line_state, on_fault=self._problem
             )
+            modem.start()
+            self._modems.append(modem)
+
+    def _opener(self, line: LineConfig | ModemConfig) -> Callable[[str, str, str], LineCall]:
+        release = isinstance(line, LineConfig) and line.listen_in == "release"
+
+        def open_call(name: str, call: str, caller: str) -> LineCall:
+            return self.line_call(name, line.profile, call, caller, release=release)
 
         return open_call
 
@@ -278,7 +290,8 @@ class Receiver:
     def _ready(self) -> Ready:
         ports = {line.name: server.port for line, server in self._servers}
         first = next(iter(ports.values()), 0)
-        return Ready(True, first, ports, str(self._data))
+        modems = {modem.name: modem.device for modem in self._modems}
+        return Ready(True, first, ports, str(self._data), modems)
 
     async def _watch(self, over: asyncio.Event) -> None:
         fault = ""
@@ -298,6 +311,7 @@ class Receiver:
             line.name: f"{'busy' if server.busy else 'idle'} {server.busy}/{line.lines}"
             for line, server in self._servers
         }
+        states |= {modem.name: modem.state for modem in self._modems}
         states |= {port.name: port.state for port in self._hardware}
         if self._writer.fault:
             states[SPOOL_LINE] = self._writer.fault[:512]
@@ -315,6 +329,10 @@ class Receiver:
                 dict(server.counts),
             )
             for line, server in self._servers
+        ]
+        lines += [
+            LineStatus(modem.name, "modem", modem.state, modem.device, dict(modem.counts))
+            for modem in self._modems
         ]
         lines += [LineStatus(port.name, "hardware", port.state) for port in self._hardware]
         return ReceiverStatus(

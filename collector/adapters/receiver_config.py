@@ -66,12 +66,17 @@ class LineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModemConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One voice modem that answers calls."""
+    """One voice modem that answers calls. `rings`: the caller's number comes after the first, so 2
+    are needed to have it. `duplex` False: never +VTR, for modems that offer it but do it badly.
+    `init`: commands of this make of modem, last before the first call.
+    """
 
     name: Name
-    device: str
+    device: Annotated[str, msgspec.Meta(min_length=1)]
     baud: Annotated[int, msgspec.Meta(ge=9600, le=921_600)] = 115_200
-    rings: Annotated[int, msgspec.Meta(ge=1, le=10)] = 1
+    rings: Annotated[int, msgspec.Meta(ge=1, le=10)] = 2
+    duplex: bool = True
+    init: tuple[Annotated[str, msgspec.Meta(pattern="^AT[ -~]*$")], ...] = ()
     profile: str = "default"
 
 
@@ -186,10 +191,11 @@ def problems(config: ReceiverConfig) -> list[str]:
         f"name = {name!r} stands twice: give each line a name of its own"
         for name in sorted({name for name in names if names.count(name) > 1})
     ]
+    devices = [each.device for each in config.modem]
+    devices += [each.device for each in config.hardware if each.device]
     wrong += [
-        f"modem {each.name}: modems are not answered by this version; bring the line in through an"
-        " AudioSocket [[line]] and take this table out"
-        for each in config.modem
+        f"device = {device!r} stands twice: a port has one user, take one of the tables out"
+        for device in sorted({device for device in devices if devices.count(device) > 1})
     ]
     for listener in config.line:
         wrong += _listener_problems(listener)

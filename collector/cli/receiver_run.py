@@ -13,6 +13,7 @@ import typer
 
 from collector.adapters.phone_formats import load_phone_formats
 from collector.adapters.receiver_config import (
+    ModemConfig,
     ReceiverConfigError,
     broker_of,
     load,
@@ -48,7 +49,8 @@ def run(
         if json:
             print_json(line)
             return
-        where = ", ".join(f"{name} :{port}" for name, port in line.listeners.items())
+        named = [f"{name} :{port}" for name, port in line.listeners.items()]
+        where = ", ".join(named + [f"{name} {device}" for name, device in line.modems.items()])
         out.print(
             pick(
                 lang,
@@ -88,12 +90,30 @@ def check(config: ConfigOption, lang: LangOption = Lang.EN, json: JsonOption = F
     if wrong:
         raise ReceiverConfigError("\n".join(wrong))
     notes = _notes(lang, no_link=loaded.mqtt is None, no_line=not (loaded.line or loaded.modem))
+    for modem in loaded.modem:
+        notes.append(_modem_note(lang, modem))
     if json:
         print_json({"ok": True, "notes": notes, "plugins": [each.name for each in plugins]})
         return
     for note in notes:
         out.print(note, markup=False)
     out.print(pick(lang, f"{config} is in order.", f"{config} 无误。"), markup=False)
+
+
+def _modem_note(lang: Lang, modem: ModemConfig) -> str:
+    if Path(modem.device).exists():
+        return pick(
+            lang,
+            f"Modem {modem.name}: {modem.device} is there; answered after {modem.rings} rings.",
+            f"调制解调器 {modem.name}：{modem.device} 已连接；振铃 {modem.rings} 次后接听。",
+        )
+    return pick(
+        lang,
+        f"Modem {modem.name}: {modem.device} is not there now. Plug it in, or mend `device`"
+        " (names that last: /dev/serial/by-id/).",
+        f"调制解调器 {modem.name}：目前没有 {modem.device}。请插上设备，或更正 `device`"
+        "（固定名称见 /dev/serial/by-id/）。",
+    )
 
 
 def _notes(lang: Lang, *, no_link: bool, no_line: bool) -> list[str]:
@@ -184,7 +204,9 @@ def _tell(answer: StatusAnswer, data: Path, lang: Lang) -> None:
         )
     for each in last.lines:
         counts = ", ".join(f"{key} {count}" for key, count in sorted(each.counts.items()))
-        lines.append(f"  {each.name} ({each.kind} {each.listen}): {each.state}; {counts}")
+        where = f"{each.kind} {each.listen}".strip()
+        told = f"{each.state}; {counts}" if counts else each.state
+        lines.append(f"  {each.name} ({where}): {told}")
     lines += [f"  ! {text}" for text in last.problems]
     out.print("\n".join(lines), markup=False)
 
