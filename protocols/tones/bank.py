@@ -19,7 +19,16 @@ from protocols.tones.listening import CENTRE, Listen
 from protocols.tones.progress import BAND_HZ, ProgressMachine, Sounding
 from protocols.tones.pulses import FREQUENCIES_HZ as PULSE_HZ
 from protocols.tones.pulses import PulseMachine
-from protocols.tones.spectrum import ENERGY_WEIGHTS, HOP, HOP_MS, WINDOW, Floats, WindowsOf, columns
+from protocols.tones.spectrum import (
+    ENERGY_WEIGHTS,
+    HOP,
+    HOP_MS,
+    WINDOW,
+    Floats,
+    WindowsOf,
+    columns,
+    slopes,
+)
 from protocols.tones.steady import ToneMachine
 from protocols.tones.synthesis import FULL_SCALE_DBM0
 
@@ -68,12 +77,15 @@ class ToneBank:
         self._digits = DigitMachine(lines) if listen.digits else None
         self._tones = ToneMachine(lines, listen.tones_hz) if listen.tones_hz else None
         wanted = list(FREQUENCIES_HZ)
-        if self._tones is not None:
-            wanted += self._tones.frequencies_hz
         self._pulses = PulseMachine(lines) if listen.pulses else None
         self._pulse_part = slice(len(wanted), len(wanted) + len(PULSE_HZ))
         if self._pulses is not None:
             wanted += PULSE_HZ
+        leaning = list(wanted) if listen.digits or listen.pulses else []
+        self._tone_part = slice(len(wanted), len(wanted))
+        if self._tones is not None:
+            wanted += self._tones.frequencies_hz
+            self._tone_part = slice(self._tone_part.start, len(wanted))
         self._fsk = FskMachine(lines, listen.fsk) if listen.fsk else None
         self._fsk_part = slice(len(wanted), len(wanted))
         if self._fsk is not None:
@@ -84,7 +96,8 @@ class ToneBank:
         if listen.progress:
             wanted += BAND_HZ
             self._progress = [ProgressMachine(listen.dial_tone_ms) for _ in range(lines)]
-        self._matrix = columns(wanted)
+        self._matrix = np.concatenate((columns(wanted), slopes(leaning)))
+        self._wanted, self._leaning = len(wanted), len(leaning)
 
     def reset(self, line: int) -> None:
         """A new call on this line: silence before it, time 0."""
@@ -150,8 +163,8 @@ class ToneBank:
     def _fit(
         self, carry: Samples, samples: Samples, latter: Floats
     ) -> tuple[Floats, Floats, Floats]:
-        """Fits (frequencies * 4, hops, lines), mean powers (hops, lines), and the part of the next
-        mean power that is known already; `carry`, `latter`: what the feed before left.
+        """Fits (rows of the matrix, hops, lines), mean powers (hops, lines), and what is known
+        of the next mean power already; `carry`, `latter`: what the feed before left.
         """
         rows, hops = len(samples), samples.shape[1] // HOP
         energy = np.empty((hops, rows), np.float32)
@@ -179,12 +192,13 @@ class ToneBank:
         which: NDArray[np.intp] | None,
         now_ms: NDArray[np.int64],
     ) -> list[tuple[int, Heard]]:
-        quarter = len(fit) // 4
-        cosine, sine = fit[:quarter], fit[quarter : 2 * quarter]
+        count, some = self._wanted, self._leaning
+        cosine, sine = fit[:count], fit[count : 2 * count]
+        cosine_slope, sine_slope = fit[2 * count : 2 * count + some], fit[2 * count + some :]
+        lean = cosine[:some] * cosine_slope
+        lean += sine[:some] * sine_slope
         power = cosine * cosine
         power += sine * sine
-        lean = cosine * fit[2 * quarter : 3 * quarter]
-        lean += sine * fit[3 * quarter :]
         digits = Windows(power[:8], lean[:8], energy) if self._digits is not None else None
         rows = power[:4].max(axis=0)
         heard: list[tuple[int, Heard]] = []
@@ -195,9 +209,9 @@ class ToneBank:
                 heard += self._digits.step(digits, part.start, which, clock)
             known: NDArray[np.bool_] | None = None
             if self._tones is not None:
-                bins = slice(8, 8 + len(self._tones.frequencies_hz))
+                bins = self._tone_part
                 told, known = self._tones.step(
-                    power[bins, part], lean[bins, part], energy[part], rows[part], which, clock
+                    power[bins, part], energy[part], rows[part], audio.at(hop), which, clock
                 )
                 heard += told
             if self._pulses is not None:

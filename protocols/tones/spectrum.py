@@ -1,8 +1,8 @@
 """Weighted fit of many frequencies to the last 20 ms of many lines, by one matrix product.
 
 A window is 160 samples at a hop of 80, weighted by sin^2 (Hann). These weights sum to one over
-overlapping windows, so amplitudes summed over windows are exact durations. For each frequency two
-complex columns: the tone itself, and its derivative by frequency, which tells how far off it is.
+overlapping windows, so amplitudes summed over windows are exact durations. For each frequency a
+complex column; where it must be known how far off the tone is, a second one, its derivative.
 """
 
 from __future__ import annotations
@@ -31,13 +31,25 @@ CURVATURE: Final = float(np.sum(WEIGHTS * _PHASE**2) / _TOTAL)
 
 
 def columns(frequencies_hz: Sequence[float]) -> Floats:
-    """Rows: cosine, sine, cosine derivative, sine derivative, each for all frequencies in order.
+    """Rows (2 * frequencies, 160): the cosines of all frequencies in order, then the sines.
 
-    Scaled so that |X|^2 of a sine is its power. Shape: (4 * frequencies, 160).
+    Scaled so that the sum of both squares is the power of a sine.
     """
-    turns = np.asarray(frequencies_hz)[:, None] * _PHASE
-    scale = WEIGHTS * np.sqrt(2.0) / _TOTAL
-    cosine, sine = np.cos(turns) * scale, -np.sin(turns) * scale
-    # Derivative by frequency of the response to a real tone at +d: multiply by -j * phase.
-    slope = _PHASE / CURVATURE
-    return np.concatenate((cosine, sine, sine * slope, -cosine * slope)).astype(np.float32)
+    turns, scale = _turns(frequencies_hz)
+    return np.concatenate((np.cos(turns) * scale, -np.sin(turns) * scale)).astype(np.float32)
+
+
+def slopes(frequencies_hz: Sequence[float]) -> Floats:
+    """Rows as in `columns`: derivatives by frequency. Their product with those, over the power, is
+    how many Hz the tone lies above the frequency.
+    """
+    turns, scale = _turns(frequencies_hz)
+    slope = scale * _PHASE / CURVATURE
+    return np.concatenate((-np.sin(turns) * slope, -np.cos(turns) * slope)).astype(np.float32)
+
+
+def _turns(
+    frequencies_hz: Sequence[float],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    turns = np.asarray(frequencies_hz, np.float64)[:, None] * _PHASE
+    return turns, WEIGHTS * np.sqrt(2.0) / _TOTAL

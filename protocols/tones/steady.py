@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.tones.elements import ToneHeard
-from protocols.tones.spectrum import CURVATURE, HOP_MS, Floats
+from protocols.tones.spectrum import CURVATURE, HOP_MS, Floats, WindowsOf, columns, slopes
 from protocols.tones.synthesis import FULL_SCALE_DBM0
 
 TOLERANCE: Final = 0.055
@@ -62,7 +62,8 @@ class ToneMachine:
         self.frequencies_hz = tuple(hz for group in bins for hz in group)
         ends = np.cumsum([len(group) for group in bins]).tolist()
         self._slices = [slice(end - len(group), end) for end, group in zip(ends, bins, strict=True)]
-        self._centres = np.array(self.frequencies_hz, np.float32)[:, None]
+        self._centres = [np.array(group, np.float32) for group in bins]
+        self._fit = [np.concatenate((columns(group), slopes(group))).T for group in bins]
         self._state = np.zeros((_PLANES, len(nominal_hz), lines), np.float32)
 
     def reset(self, line: int) -> None:
@@ -72,42 +73,51 @@ class ToneMachine:
     def step(
         self,
         power: Floats,
-        lean: Floats,
         energy: Floats,
         row_power: Floats,
+        windows: WindowsOf,
         lines: NDArray[np.intp] | None,
         now_ms: NDArray[np.int64],
     ) -> tuple[list[tuple[int, ToneHeard]], NDArray[np.bool_]]:
-        """Fits of `frequencies_hz`, (frequencies, n) each; `row_power` (n): strongest DTMF row.
-
-        Returns what is told, with its line, and where a tone is in this window (n).
+        """Fits of `frequencies_hz` (frequencies, n), mean power (n), strongest DTMF row (n), and
+        samples on demand. Returns what is told, with its line, and where a tone is (n).
         """
         state = self._state if lines is None else self._state[:, :, lines]
         present = np.zeros(power.shape[1], np.bool_)
         heard: list[tuple[int, ToneHeard]] = []
         floor = np.maximum(energy * np.float32(0.3), np.float32(_MIN_POWER * 0.3))
+        alone = row_power < np.float32(0.1) * energy
         for tone, part in enumerate(self._slices):
             strongest = power[part].max(axis=0)
-            likely = (strongest > floor) & (row_power < 0.1 * energy)
-            if likely.any() or state[_OPEN, tone].any():
-                good, size = self._fits(tone, power[part], lean[part], energy, row_power)
-                present |= good
-                for at, event in self._advance(state[:, tone], tone, good, size, now_ms):
-                    heard.append((at if lines is None else int(lines[at]), event))
+            worth = (strongest > floor) & alone
+            worth |= state[_OPEN, tone] > 0.0
+            at = np.flatnonzero(worth)
+            if len(at):
+                good, size = self._fits(tone, windows(at), energy[at], row_power[at])
+                present[at] |= good
+                some = state[:, tone, at]
+                for index, event in self._advance(some, tone, good, size, now_ms[at]):
+                    row = int(at[index])
+                    heard.append((row if lines is None else int(lines[row]), event))
+                state[:, tone, at] = some
             state[_BEFORE, tone] = strongest
         if lines is not None:
             self._state[:, :, lines] = state
         return heard, present
 
     def _fits(
-        self, tone: int, power: Floats, lean: Floats, energy: Floats, row_power: Floats
+        self, tone: int, windows: Floats, energy: Floats, row_power: Floats
     ) -> tuple[NDArray[np.bool_], Floats]:
-        count = np.arange(power.shape[1])
-        best = power.argmax(axis=0)
-        strongest = power[best, count]
-        off = lean[best, count] / (strongest + np.float32(1e-9))
-        true = strongest * np.exp(CURVATURE * np.minimum(off * off, 2500.0))
-        at_hz = self._centres[self._slices[tone], 0][best] + off
+        """Whether windows (n, 160) are this tone, and its amplitude."""
+        cosine, sine, cosine_slope, sine_slope = np.split(windows @ self._fit[tone], 4, axis=1)
+        power = cosine * cosine + sine * sine
+        lean = cosine * cosine_slope + sine * sine_slope
+        count = np.arange(len(windows))
+        best = power.argmax(axis=1)
+        strongest = power[count, best]
+        off = lean[count, best] / (strongest + np.float32(1e-9))
+        true = strongest * np.exp(np.float32(CURVATURE) * np.minimum(off * off, 2500.0))
+        at_hz = self._centres[tone][best] + off
         low, high = self._bands[tone]
         good = (true > _MIN_SHARE * energy) & (true > _MIN_POWER)
         good &= (at_hz >= low) & (at_hz <= high) & (row_power < _MAX_ROW * true)

@@ -87,7 +87,7 @@ def talkoff(full: bool) -> dict[str, object]:
 def speed(full: bool) -> dict[str, object]:
     """P10."""
     pairs = 9 if full else 5
-    found = [dtmf_speed.ratios(lines, pairs) for lines in (500, 1000, 2000)]
+    found = [dtmf_speed.ratios(lines, pairs) for lines in (500, 1000, 2000, 4000)]
     for one in found:
         say(str(one))
     return {"by_lines": found, "one_line_us_per_10_ms": dtmf_speed.one_line_us()}

@@ -38,20 +38,31 @@ def ours(rows: Samples) -> float:
 
 
 def spandsp(rows: Samples) -> float:
-    """The same frames, a call for each line and frame (addresses made before)."""
+    """The same frames, a call for each line and frame."""
     receivers = [tone_peers.SpandspReceiver() for _ in rows]
-    library = tone_peers.spandsp()
-    feed = library.dtmf_rx
-    places = [
-        (each.state, rows.ctypes.data + at * rows.strides[0]) for at, each in enumerate(receivers)
-    ]
+    begun = time.process_time()
+    for at in range(0, rows.shape[1], FRAME):
+        for receiver, row in zip(receivers, rows, strict=True):
+            receiver.feed(row[at : at + FRAME])
+    taken = time.process_time() - begun
+    for receiver in receivers:
+        receiver.close()
+    return rows.size / 8000.0 / taken
+
+
+def spandsp_bare(rows: Samples) -> float:
+    """The least that ctypes can cost: all addresses are made before the clock starts."""
+    receivers = [tone_peers.SpandspReceiver() for _ in rows]
+    feed = tone_peers.spandsp().dtmf_rx
+    first, step = rows.ctypes.data, rows.strides[0]
+    places = [(each.state, first + at * step) for at, each in enumerate(receivers)]
     begun = time.process_time()
     for at in range(0, rows.shape[1], FRAME):
         for state, place in places:
             feed(state, place + 2 * at, FRAME)
     taken = time.process_time() - begun
-    for each in receivers:
-        each.close()
+    for receiver in receivers:
+        receiver.close()
     return rows.size / 8000.0 / taken
 
 
@@ -73,17 +84,18 @@ def ratios(lines: int, pairs: int) -> dict[str, object]:
     rows = np.ascontiguousarray(lines_of_audio(lines))
     few = rows[: max(1, min(lines, 200))]
     ours(rows)
-    taken = [(ours(rows), spandsp(rows), multimon(few)) for _ in range(pairs)]
-    over_spandsp = [one / other for one, other, _ in taken]
-    over_multimon = [one / other for one, _, other in taken]
+    taken = [(ours(rows), spandsp(rows), spandsp_bare(rows), multimon(few)) for _ in range(pairs)]
+    names = ("tocsin", "spandsp", "spandsp_bare", "multimon")
+    columns = dict(zip(names, zip(*taken, strict=True), strict=True))
+    mine = columns["tocsin"]
     return {
         "lines": lines,
         "pairs": pairs,
-        "lines_per_core": round(median(one for one, _, _ in taken)),
-        "spandsp_lines_per_core": round(median(one for _, one, _ in taken)),
-        "multimon_lines_per_core": round(median(one for _, _, one in taken)),
-        "over_spandsp": _spread(over_spandsp),
-        "over_multimon": _spread(over_multimon),
+        "lines_per_core": {name: round(median(column)) for name, column in columns.items()},
+        **{
+            f"over_{name}": _spread([a / b for a, b in zip(mine, columns[name], strict=True)])
+            for name in names[1:]
+        },
     }
 
 
