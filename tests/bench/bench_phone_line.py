@@ -87,7 +87,13 @@ def _counts(one: Outcome) -> dict[str, object]:
     assert one.kissed_unstored == 0
     whole = asdict(one)
     names = ("delivered", "owed", "wrong", "doubles", "refused", "calls", "causes")
-    return {name: whole[name] for name in names}
+    counts = {name: whole[name] for name in names}
+    # How calls ended, as text: JSON has no other keys.
+    counts["causes"] = {
+        " ".join(map(str, cause)) if isinstance(cause, tuple) else str(cause): times
+        for cause, times in counts["causes"].items()
+    }
+    return counts
 
 
 if __name__ == "__main__":
