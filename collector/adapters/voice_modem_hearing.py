@@ -8,10 +8,12 @@ import numpy as np
 
 from collector.adapters.reception_call import SILENCE, LineCall
 from protocols.tones.bank import ToneBank
-from protocols.tones.elements import FRAME_MS, FRAME_SAMPLES, DigitHeard, PulseDigitHeard
+from protocols.tones.elements import FRAME_MS, FRAME_SAMPLES, RATE_HZ, DigitHeard, PulseDigitHeard
 from protocols.voice_modem import Coding, Pcm, Unpack
 
 FRAME_S: Final = FRAME_MS / 1000
+EARLY_S: Final = 2.0
+"""So much audio may be in hand, when a modem gives what it had kept."""
 LATELY_MS: Final = 2000
 """The modem's word for busy, dial tone or silence counts when no digit came for so long: its
 detectors also start at tones of panels.
@@ -29,7 +31,8 @@ class Hearing:
         """When audio came last."""
         self.suspected = ""
         """Why the modem thinks that the caller is gone; forgotten with the next digit."""
-        self._until = now
+        self._began = self._until = now
+        self._given_s = 0.0
         self._bank = ToneBank(1)
         self._rest = np.zeros(0, np.int16)
         self._quiet_ms = LATELY_MS
@@ -52,10 +55,17 @@ class Hearing:
     def audio(self, data: bytes, now: float) -> list[Pcm]:
         """Whole frames of unshielded bytes."""
         self.came_at = self._until = now
-        pcm = np.concatenate((self._rest, self._unpack.feed(data)))
+        fresh = self._unpack.feed(data)
+        self._given_s += len(fresh) / RATE_HZ
+        pcm = np.concatenate((self._rest, fresh))
         whole = len(pcm) // FRAME_SAMPLES * FRAME_SAMPLES
         self._rest = pcm[whole:]
         return list(pcm[:whole].reshape(-1, FRAME_SAMPLES))
+
+    @property
+    def too_fast(self) -> bool:
+        """More audio has come than time has passed: no telephone line does that."""
+        return self._given_s > 1.1 * (self.came_at - self._began) + EARLY_S
 
     def quiet(self, now: float) -> None:
         """Nothing can be heard, or nothing came, until now."""

@@ -275,6 +275,8 @@ class VoiceModemLine:
                 if self.abilities.duplex:
                     sound = hearing.call.sound()
                     self._write(port, SILENCE if sound is None else sound)
+            if hearing.too_fast:
+                raise ModemGoneError("modem_error", f"{self.device}: audio faster than time")
         elif now - hearing.came_at > DEAD_S:
             raise ModemGoneError("modem_gone", f"{self.device}: no audio in a call")
         else:

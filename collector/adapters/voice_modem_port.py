@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import re
+import termios
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +25,8 @@ STUCK_S: Final = 3.0
 LINE_BYTES: Final = 4096
 MOST_UNREAD: Final = 256 * 1024
 MOST_UNASKED: Final = 64
+AT_ONCE: Final = 8192
+"""Bytes of a stream given at once (0.5 s of audio): the other lines must not wait for this one."""
 _SHIELDED: Final = re.compile(rb"\x10.", re.DOTALL)
 _FINAL: Final = frozenset(Result) - {Result.RING, Result.RINGING}
 
@@ -71,15 +74,14 @@ class VoiceModemPort:
         """Raises ModemGoneError when it cannot be opened."""
         try:
             return cls(await asyncio.to_thread(_opened, device, baud))
-        except (OSError, ValueError) as error:  # SerialException is an OSError
+        except (OSError, ValueError, termios.error) as error:  # SerialException is an OSError
             raise ModemGoneError("modem_gone", f"{device}: {_why(error)}") from error
 
     async def close(self) -> None:
         """Let go; DTR falls, which hangs up."""
         self._loop.remove_reader(self._fd)
         self._loop.remove_writer(self._fd)
-        with contextlib.suppress(OSError):
-            await asyncio.to_thread(self._serial.close)
+        await asyncio.to_thread(_closed, self._serial)
 
     @property
     def streaming(self) -> bool:
@@ -144,14 +146,16 @@ class VoiceModemPort:
         result code still to come; see `answer`.
         """
         assert self._unshield is not None
-        if not self._data:
+        if self._data:
+            await asyncio.sleep(0)
+        else:
             await self.more(timeout_s)
-        data = bytes(self._data)
-        self._data.clear()
+        data = bytes(self._data[:AT_ONCE])
+        del self._data[:AT_ONCE]
         audio, codes, rest = self._unshield.feed(data)
         if rest is not None:
             self._unshield = None
-            self._data += rest
+            self._data[:0] = rest
         return audio, codes, rest is not None
 
     async def pass_over_stream(self, within_s: float) -> bool:
@@ -176,7 +180,9 @@ class VoiceModemPort:
             if self._unsent and self._loop.time() - self._unsent_since > STUCK_S:
                 raise ModemGoneError("modem_gone", "takes no data")
             try:
-                await asyncio.wait_for(self._came.wait(), max(0.0, timeout_s))
+                # not wait_for, which may lose a cancellation that meets the event (Python 3.11)
+                async with asyncio.timeout(max(0.0, timeout_s)):
+                    await self._came.wait()
             except TimeoutError:
                 return False
         self._came.clear()
@@ -226,7 +232,14 @@ class VoiceModemPort:
         self._came.set()
 
 
-def _why(error: OSError | ValueError) -> str:
+def _closed(opened: serial.Serial) -> None:
+    with contextlib.suppress(OSError, termios.error):
+        opened.reset_output_buffer()  # else the kernel waits for a dead modem to take it
+    with contextlib.suppress(OSError):
+        opened.close()
+
+
+def _why(error: OSError | ValueError | termios.error) -> str:
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.EACCES:
         return "permission denied; add the receiver's user to the device's group (dialout)"

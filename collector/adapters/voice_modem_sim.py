@@ -50,6 +50,8 @@ class AnsweringTroubles:
     no_caller_id: bool = False
     end_by: str = "busy"
     """What tells that the caller hung up: busy, loop, no_carrier, nothing."""
+    fast: int = 1
+    """It gives so many times the audio that there is."""
     no_line: bool = False
     """The telephone line is not plugged in."""
 
@@ -271,7 +273,8 @@ class AnsweringModemSim:
             self._dte.ring(caller)
             count += 1
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._lifted.wait(), self._ring_s)
+                async with asyncio.timeout(self._ring_s):
+                    await self._lifted.wait()
         self.answered += 1
         self._heard.clear()
 
@@ -288,7 +291,10 @@ class AnsweringModemSim:
                 continue
             heard = bytes(self._heard[:FRAME_BYTES]).ljust(FRAME_BYTES, b"\0")
             del self._heard[:FRAME_BYTES]
-            said = self._dte.frame(np.frombuffer(heard, "<i2").astype(np.int16))
+            pcm = np.frombuffer(heard, "<i2").astype(np.int16)
+            said = self._dte.frame(pcm)
+            for _ in range(self.troubles.fast - 1):
+                self._dte.frame(pcm)
             if self._caller is not None and not self._caller.is_closing():
                 self._caller.write(encode(Kind.AUDIO, said.astype("<i2").tobytes()))
 

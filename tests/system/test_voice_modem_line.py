@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
+import os
+import random
+import select
+import threading
+import time
+import tty
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -31,8 +38,9 @@ HUNG_UP = {
     "no_carrier": "the caller hung up: NO CARRIER",
     "busy": "the caller hung up: busy tone",
 }
-DEAF = "deaf"
-CAUSES = HUNG_UP | {DEAF: "the modem is gone"}
+SICK = {"deaf": {"deaf": True}, "fast": {"fast": 50}}
+DOWN = {"deaf": "down: modem_gone", "fast": "down: modem_error"}
+CAUSES = HUNG_UP | dict.fromkeys(SICK, "the modem is gone")
 
 
 def modem_table(name: str, device: str, more: str = "") -> str:
@@ -121,12 +129,38 @@ def test_no_kiss_off_while_the_spool_refuses(tmp_path: Path) -> None:
         asyncio.run(run({each: stack.enter_context(AnsweringModemSim(each)) for each in kinds}))
 
 
+@contextmanager
+def noise() -> Iterator[str]:
+    """A device that is no modem and never stops talking."""
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    over = threading.Event()
+    data = bytes(each for each in random.Random(3).randbytes(4096) if each != ord("O"))
+
+    def talk() -> None:
+        while not over.is_set():
+            if select.select([], [master], [], 0.05)[1]:
+                with suppress(OSError):
+                    os.write(master, data[:512])
+            time.sleep(0.01)  # 50 kB/s, as a serial line at 460800
+
+    thread = threading.Thread(target=talk)
+    thread.start()
+    try:
+        yield os.ttyname(slave)
+    finally:
+        over.set()
+        thread.join()
+        os.close(master)
+        os.close(slave)
+
+
 @pytest.mark.system
 def test_unplugged_in_a_call_and_back_while_other_lines_go_on(tmp_path: Path) -> None:
     more = '[[line]]\nname = "trunk"\nlisten = "127.0.0.1:0"\n'
 
-    async def run(modem: AnsweringModemSim) -> None:
-        config = HEAD + more + modem_table("m", modem.device)
+    async def run(modem: AnsweringModemSim, noisy: str) -> None:
+        config = HEAD + more + modem_table("m", modem.device) + modem_table("noise", noisy)
         async with receiver_here(tmp_path, config) as here:
             assert here.ready is not None
             await comes(lambda: here.line("m").state == "idle")
@@ -150,20 +184,21 @@ def test_unplugged_in_a_call_and_back_while_other_lines_go_on(tmp_path: Path) ->
             states = [(True, ""), (False, "modem_gone"), (True, "")]
             await comes(lambda: here.states("m") == states)
             assert "the modem is gone" in [each.cause for each in here.calls("m")]
+            await comes(lambda: here.states("noise") == [(False, "modem_gone")])
 
-    with AnsweringModemSim("half", link=tmp_path / "modem") as modem:
-        asyncio.run(run(modem))
+    with AnsweringModemSim("half", link=tmp_path / "modem") as modem, noise() as noisy:
+        asyncio.run(run(modem, noisy))
 
 
 @pytest.mark.system
 def test_the_caller_hangs_up_and_the_line_is_free_again(tmp_path: Path) -> None:
-    """Or the modem stops dead, in the call."""
+    """Or the modem stops dead, or floods us, in the call: the other lines do not notice."""
 
-    async def hang_up_in_the_call(modem: AnsweringModemSim, *, deaf: bool = False) -> None:
+    async def hang_up_in_the_call(modem: AnsweringModemSim, **trouble: object) -> None:
         panel = panel_of(modem, handshake=1)  # it never sends
         call = asyncio.create_task(panel.call([dtmf(block_of())]))
         await comes(lambda: bool(panel.heard))
-        modem.set(deaf=deaf)
+        modem.set(**trouble)
         panel.over_by = "done"
         await call
 
@@ -173,14 +208,17 @@ def test_the_caller_hangs_up_and_the_line_is_free_again(tmp_path: Path) -> None:
             await comes(lambda: all(here.line(each).state == "idle" for each in modems))
             for way in HUNG_UP:
                 modems[way].set(end_by=way)
-            modems[DEAF].set(end_by="nothing")
-            deaf = asyncio.create_task(hang_up_in_the_call(modems[DEAF], deaf=True))
+            sick = [
+                asyncio.create_task(hang_up_in_the_call(modems[each], end_by="nothing", **trouble))
+                for each, trouble in SICK.items()
+            ]
             await asyncio.gather(*(hang_up_in_the_call(modems[each]) for each in HUNG_UP))
             await comes(lambda: all(here.calls(each) for each in HUNG_UP))
             assert all(here.line(each).state in {"busy", "idle"} for each in HUNG_UP)
-            await deaf
-            await comes(lambda: here.line(DEAF).state == "down: modem_gone")
-            modems[DEAF].set(deaf=False)
+            await asyncio.gather(*sick)
+            for each, state in DOWN.items():
+                await comes(lambda: here.states(each)[1:2] == [(False, state[6:])])  # noqa: B023
+                modems[each].set(deaf=False, fast=1)
             await comes(lambda: all(here.calls(each) for each in modems))
             assert {each: here.calls(each)[0].cause for each in modems} == CAUSES
             await comes(lambda: all(here.line(each).state == "idle" for each in modems))
@@ -206,6 +244,25 @@ def test_a_line_or_a_modem_that_is_not_there_is_told(tmp_path: Path) -> None:
     with AnsweringModemSim("duplex") as modem:
         modem.set(no_line=True)
         asyncio.run(run(modem))
+
+
+@pytest.mark.system
+def test_a_receiver_that_stops_hangs_up(tmp_path: Path) -> None:
+    async def run(modems: dict[str, AnsweringModemSim]) -> None:
+        config = HEAD + "".join(modem_table(each, modem.device) for each, modem in modems.items())
+        async with receiver_here(tmp_path, config) as here:
+            await comes(lambda: all(here.line(each).state == "idle" for each in modems))
+            panels = [panel_of(modem, handshake=1) for modem in modems.values()]
+            calls = [asyncio.create_task(panel.call([])) for panel in panels]
+            await comes(lambda: all(panel.heard for panel in panels))
+        assert {here.calls(each)[0].cause for each in modems} == {"the receiver stops"}
+        await comes(lambda: not any(modem.in_call for modem in modems.values()))
+        await asyncio.gather(*calls)
+        assert {panel.over_by for panel in panels} == {"hung up by the receiver"}
+
+    with ExitStack() as stack:
+        kinds = ("duplex", "half")
+        asyncio.run(run({each: stack.enter_context(AnsweringModemSim(each)) for each in kinds}))
 
 
 def test_the_file_says_what_is_wrong_with_a_modem(tmp_path: Path) -> None:
