@@ -272,6 +272,17 @@ def test_a_mark_that_was_not_kissed_off_is_made_again() -> None:
     ]
 
 
+def test_a_report_between_a_list_and_its_mark_is_in_the_list_that_is_marked() -> None:
+    site = PhoneSite(phone_config(policy=DUAL), journal_ms=900)
+    first = site.record(BURGLARY)
+    site.run(29, lambda: bool(site.batches()))
+    second = site.record(HOLDUP)
+    site.run(60)
+    codes = [code for code in site.codes_received() if code != 602]
+    assert codes == [130, 122, 780], "no mark stands between what its list lacks"
+    assert site.batches()[-1] == f"sent=1:{first.seq}*x1,1:{second.seq}*x1"
+
+
 def test_without_a_record_in_a_second_the_call_ends_without_a_mark() -> None:
     site = PhoneSite(phone_config(policy=DUAL), journal_ms=5000)
     site.record(BURGLARY)

@@ -191,7 +191,7 @@ class Dialler:
                 if asked.what is What.MARK:
                     never.append(item.key)
                 continue
-            patience_s = wait_s(self._config, item.event)
+            patience_s = wait_s(self._config, item.event)  # None for a list that came too late
             if patience_s is None or (item.event.code == LISTEN_IN and meant_for_phone(item.event)):
                 never.append(item.key)  # a listen-in announced before a restart is over
                 continue
@@ -327,6 +327,11 @@ class Dialler:
         going = self._going
         if going is None or going.what is What.MARK or not self._marks:
             return []
+        # A list asked for before this block lacks it, and its mark would close what it lacks.
+        if self._ready is not None and self._ready.what is What.MARK:
+            self._ready = None
+        if self._asked is not None and self._asked.what is What.MARK:
+            self._asked = None
         self._unmarked.sent(going.item.key)
         return self._keep()
 
