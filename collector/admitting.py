@@ -39,7 +39,7 @@ from collector.receiving import Receiving
 from collector.records.case import OperatorAct
 from collector.records.chain import rows_digest
 from collector.records.ledger_entry import EntryKind
-from collector.records.signal import PATH_MQTT
+from collector.records.signal import PATH_MQTT, PATH_PHONE
 from protocols.instants import Instant, UtcTime
 from protocols.mqtt.payloads import Command, SendTest, StandDown
 from protocols.mqtt.topics import ACK, COMMAND, RECEPTION, RECEPTION_ACK
@@ -223,7 +223,11 @@ class Admitting:
 
     def _received(self, inbound: Received, draft: Draft, at: Instant, utc: UtcTime) -> None:
         """A registered receiver's message; what of it cannot even be numbered is refused."""
+        before = len(draft.signals)
         self._receiving.receive(inbound, draft, at, utc)
+        for row in draft.signals[before:]:
+            if row[2] == PATH_PHONE:
+                self._supervisor.ask(row[1], at)
         for reason in inbound.lost:
             bad = Malformed(inbound.panel, reason, "reception.py Taken", b"", 0, RECEPTION)
             for effect in self._intake.receive(bad, at, registered=True):
@@ -268,6 +272,9 @@ class Admitting:
         draft.signals.append(centre_row(self._store.allot("signals"), panel, event, received))
 
     def _path(self, changed: PathChanged, draft: Draft, received: UtcTime) -> None:
+        if changed.event.code == Code.PATH_PROVEN:
+            self._notice(draft, changed.panel, changed.event, received)
+            return
         lost = changed.event.q == Qualifier.NEW
         if lost and not self._is_registered(changed.panel):
             self._supervisor.forget(changed.panel)

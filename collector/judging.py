@@ -263,7 +263,10 @@ class Judging:
             machines.card = event.detail.removeprefix("card=")
             card = self._store.card(panel, machines.card)
             self._guarded(panel, CASES, lambda: machines.cases.set_card(card))
-            machines.joiner.offer_marks(card is not None and card.phone_marks)
+            machines.joiner.offer_marks(
+                card is not None and card.phone_marks,
+                always=card is not None and card.phone_always,
+            )
         effects: list[Effect] = []
 
         def join() -> None:

@@ -121,6 +121,9 @@ class Code(IntEnum):
     LINE_FAULT = 1108
     """A phone line or hardware receiver at the centre lost (NEW) or back (RESTORE)."""
     RECEIVER_LOST = 1109
+    PATH_PROVEN = 1110
+    """A heartbeat came after a report by phone: its network path is up, and its newest Record is
+    that of `detail` ("epoch=1;seq=7"). For joining, no Occurrence."""
     OPERATOR_ACT = 1104
     """What an operator did to a case; `detail` is the OperatorAct as JSON. Stored, so that a replay
     sees it, but no Occurrence."""

@@ -70,6 +70,8 @@ class Calls(msgspec.Struct, array_like=True):
     batches: list[Listed] = []
     marks: bool = False
     """The panel sends marks: its card says so, or one was seen."""
+    always: bool = False
+    """Every Record goes by phone, whatever the network path does."""
 
     def add(self, told: Told) -> None:
         """In the order of sending: two receivers' entries may arrive crosswise."""
@@ -117,6 +119,26 @@ class Calls(msgspec.Struct, array_like=True):
                 break
             tail.append(told)
         return tail
+
+    def closed_by(self, mark: Told) -> list[Told]:
+        """The reports between this mark and the one before."""
+        at = self.told.index(mark)
+        found: list[Told] = []
+        while at and self.told[at - 1].mark == NO_MARK:
+            at -= 1
+            found.append(self.told[at])
+        return found
+
+    def may_repeat(self, told: Told) -> Told | None:
+        """The report of the same content that this one may send once more: nothing came
+        after it in its call, for a panel repeats a report until it is kissed off or the call ends.
+        """
+        later: set[int] = set()
+        for one in reversed(self.told):
+            if one.key == told.key and one.mark == NO_MARK and one.call not in later:
+                return one
+            later.add(one.call)
+        return None
 
     def of(self, signal: int) -> Told | None:
         """The entry of a Signal."""

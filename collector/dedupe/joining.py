@@ -6,61 +6,36 @@
   time it can be about, no Record of that time is missing, and the supervised path has had
   `settle_s` to bring another. A panel journals before it phones, so then it can be no other.
 
-What repeats something on the screen is held for that proof and nothing is withheld by it; hold-up
-and fire are shown meanwhile, or held `alarm_hold_s` at most when a mark is to be expected.
-What was shown twice becomes one when the proof comes later (`Retired`).
+What repeats something on the screen is held for that proof (README.md: how long, and what ends it).
+Without marks hold-up and fire are shown meanwhile. What was shown twice becomes one when the proof
+comes later (`Retired`).
 
 Pure: time is the Signals' stored time of receipt.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from typing import Final
 
 import msgspec
 
-from collector.dedupe.calls import HELD, NO_MARK, Told
-from collector.dedupe.effects import Effect, Joined, Opened, Retired, opened
+from collector.dedupe.calls import GONE, NO_MARK, Told
+from collector.dedupe.effects import Effect, Joined, Opened, Repeated, Retired, opened
 from collector.dedupe.exact import Exact
 from collector.dedupe.memory import Memory, Shelf, Waiting
+from collector.dedupe.policy import Policy
+from collector.dedupe.screen import URGENT, Screen
 from collector.dedupe.seen import Seen, by_phone, seen_of
 from collector.records.signal import PATH_CENTRE, PATH_PHONE, Signal
 from protocols.instants import US_PER_S, UtcTime, utc_later
-from protocols.panel_event import Code, Priority, Qualifier, priority_of
+from protocols.panel_event import Code, Qualifier, priority_of
 from protocols.phone_batch import batch_of
 
 MAX_WAITING: Final = 64
 """Most Signals held at a time; more are shown at once."""
-_NEVER_HELD: Final = frozenset({Priority.HOLDUP, Priority.FIRE})
-
-
-class Policy(msgspec.Struct, frozen=True):
-    """`settle_s` must exceed the time in which a dead path is noticed (period + margin).
-
-    `late_s`: how old the event of a phone report may be at most, by redials and dead lines.
-    `alarm_hold_s`: a hold-up or fire already on the screen waits for its mark so long at most, and
-    only when that was shown within `alarm_recent_s`; others `recent_s`.
-    """
-
-    settle_s: float = 100.0
-    slack_s: float = 5.0
-    clock_s: float = 900.0
-    """By how much more than it says a Record's time may be wrong: a clock that was set wrong does
-    not know it."""
-    late_s: float = 12 * 3600.0
-    widest_s: float = 900.0
-    """A Record whose time is known no better than this joins by identity or mark only."""
-    extend_s: float = 24 * 3600.0
-    """How long the proof may still come for what has been shown twice."""
-    alarm_hold_s: float = 40.0
-    alarm_recent_s: float = 180.0
-    recent_s: float = 900.0
-    keep_s: float = 13 * 3600.0
-    """Longer than `late_s`: what is forgotten sooner proves nothing."""
-    keep_phone_s: float = 72 * 3600.0
-    keep_count: int = 256
-    stretches: int = 64
+_PROVEN: Final = re.compile(r"epoch=(\d{1,16});seq=(\d{1,16})")
 
 
 class Joiner:
@@ -74,6 +49,7 @@ class Joiner:
         self._late_us = round(policy.late_s * US_PER_S)
         self._shelf = Shelf(self._memory.seen)
         self._memory.phones |= any(not one.epoch for one in self._memory.seen)
+        self._screen = Screen(policy, self._memory, self._shelf, self._seen)
         self._exact = Exact(self._memory, self._shelf, self._seen)
 
     def snapshot(self) -> bytes:
@@ -86,16 +62,23 @@ class Joiner:
         """The machine as it was."""
         return cls(policy, msgspec.msgpack.decode(snapshot, type=Memory))
 
-    def offer_marks(self, offered: bool) -> None:
-        """The site card says whether calls end with a mark (SiteCard.phone_marks)."""
+    def offer_marks(self, offered: bool, *, always: bool = False) -> None:
+        """What the site card says: calls end with a mark (SiteCard.phone_marks); `always`: every
+        Record goes by phone too (SiteCard.phone_always).
+        """
         self._memory.calls.marks |= offered
+        self._memory.calls.always = always
 
     def receive(self, signal: Signal, now: UtcTime) -> list[Effect]:
         """Take one Signal of this panel, in ledger order. `now` is its time of receipt."""
         self._expire(now)
+        if signal.path == PATH_CENTRE and signal.event.code == Code.PATH_PROVEN:
+            newest = _PROVEN.fullmatch(signal.event.detail)
+            if newest and self._memory.stretches.reaches(int(newest[1]), int(newest[2])):
+                self._memory.heard = signal.received
+            return []
         if signal.path == PATH_CENTRE:
-            self._supervise(signal)
-            return [Opened(opened(signal))]
+            return [*self._supervise(signal, now), Opened(opened(signal))]
         if signal.path == PATH_PHONE and not signal.epoch:
             self._memory.phones = True
             return self._phone(signal, now)
@@ -128,15 +111,15 @@ class Joiner:
             return [Opened(opened(signal))]
         if signal.conflict or not memory.phones or not self._room():
             effects = self._open(signal)
-        elif self._told_and_open(signal, mine):
+        elif self._screen.told_already(signal, mine):
             effects = self._hold(signal, mine, now, plain=self._narrow(signal))
-        elif self._narrow(signal) and self._phones_of(mine):
+        elif self._narrow(signal) and self._screen.phones_of(mine):
             effects = self._hold_plain(signal, now)
         else:
             effects = self._open(signal)
         if memory.phones:
             if memory.calls.batches and memory.calls.lists_record((signal.epoch, signal.seq)):
-                effects += self._exact.resolve()
+                effects += self._resolve()
             effects += self._review(mine)
         return effects
 
@@ -147,39 +130,28 @@ class Joiner:
         calls = self._memory.calls
         calls.marks = True
         calls.note_batch(signal.epoch, signal.seq, batch, signal.received)
-        return self._exact.resolve()
+        return self._resolve()
 
-    def _told_and_open(self, signal: Signal, mine: Seen) -> bool:
-        """A report of this content is on the screen and its mark or its list is still to come."""
-        memory = self._memory
-        if not memory.calls.marks:
-            return False
-        return any(
-            told.mark == NO_MARK
-            and not told.epoch
-            and told.occurrence > HELD
-            and told.key == mine.key
-            and mine.lo <= told.taken
-            and self._recent(told.received, signal)
-            for told in memory.calls.told
-        )
-
-    def _phones_of(self, mine: Seen) -> list[Seen]:
-        """Reports shown that can be about this Record and no other one known."""
-        return [
-            one
-            for one in self._shelf.of_key(mine.key)
-            if not one.epoch and one.overlaps(mine) and self._only(one, mine)
-        ]
-
-    def _only(self, phone: Seen, record: Seen) -> bool:
-        return all(one.occurrence == record.occurrence for one in self._records_of(phone))
+    def _resolve(self) -> list[Effect]:
+        """Join what the marks prove; a Record whose report turned out another's is shown."""
+        effects = self._exact.resolve()
+        if not effects:
+            return []
+        for waiting in [one for one in self._memory.waiting if one.signal.epoch and not one.shown]:
+            mine = self._seen(waiting.signal)
+            held = self._screen.held_records(mine.key)
+            reports = len(self._screen.open_reports(mine, waiting.signal))
+            if waiting in held and len(held) > max(reports, len(self._screen.phones_of(mine))):
+                self._memory.waiting.remove(waiting)
+                effects += self._open(waiting.signal)
+                self._exact.shown(waiting.signal)
+        return effects
 
     # Phone reports
 
     def _phone(self, signal: Signal, now: UtcTime) -> list[Effect]:
         call = signal.phone
-        calls = self._memory.calls
+        memory, calls = self._memory, self._memory.calls
         mine = self._seen(signal)
         if call is None:
             return self._unmarked(signal, mine, now)
@@ -194,21 +166,29 @@ class Joiner:
             told.mark = call.mark
             calls.marks = True
             calls.add(told)
-            return [*self._exact.resolve(), *self._let_go()]
+            effects = self._resolve()
+            if memory.stretches.ends_before(call.mark):
+                memory.heard = max(memory.heard, now)
+                self._all_known(told)
+            return [*effects, *self._let_go()]
         if not calls.marks:
             calls.add(told)
             effects = self._unmarked(signal, mine, now)
             self._note(told)
             return effects
-        shown = self._shown_before(signal, mine, told)
+        before = calls.may_repeat(told)
+        repeat = before is not None and self._screen.recent(before.received, signal)
         calls.add(told)
-        if shown and self._room():
-            effects = self._hold(signal, mine, now, plain=True)
+        # What follows its like directly is sent once more, or a second press: with the network
+        # lost nothing else would tell of that.
+        known = (repeat and not memory.lost) or self._screen.nothing_new(signal, mine)
+        if known and self._room():
+            effects = self._hold(signal, mine, now, plain=True, repeat=repeat)
         else:
-            effects = self._unmarked(signal, mine, now)
+            effects = self._open(signal)
         self._note(told)
         if any(one.mark != NO_MARK and one.taken > told.taken for one in calls.told):
-            effects += self._exact.resolve()  # it came after the mark that closes it
+            effects += self._resolve()  # it came after the mark that closes it
         return effects
 
     def _note(self, told: Told) -> None:
@@ -216,46 +196,28 @@ class Joiner:
         if self._shelf.get(told.signal) is not None:
             told.occurrence = told.signal
 
-    def _shown_before(self, signal: Signal, mine: Seen, told: Told) -> bool:
-        """What it says is on the screen: as a Record no report has claimed, or by this call."""
-        for one in self._shelf.of_key(mine.key):
-            if one.epoch and PATH_PHONE not in one.paths and self._recent(one.received, signal):
-                return True
-        return any(
-            one.key == told.key and one.occurrence > HELD and self._recent(one.received, signal)
-            for one in self._memory.calls.unmarked()
-        )
-
     def _unmarked(self, signal: Signal, mine: Seen, now: UtcTime) -> list[Effect]:
         """Join by content, if at all."""
-        if len(self._records_of(mine)) == 1 and self._room():
+        if len(self._screen.records_of(mine)) == 1 and self._room():
             return self._hold_plain(signal, now)
         return [*self._open(signal), *self._review(mine)]
 
-    def _records_of(self, phone: Seen) -> list[Seen]:
-        """Records a report can be about, shown or held."""
-        found = [one for one in self._shelf.of_key(phone.key) if one.epoch and one.overlaps(phone)]
-        for waiting in self._memory.waiting:
-            signal = waiting.signal
-            if signal.epoch and not waiting.shown:
-                one = self._seen(signal)
-                if one.key == phone.key and one.overlaps(phone):
-                    found.append(one)
-        return found
-
     # Holding and deciding
 
-    def _hold(self, signal: Signal, mine: Seen, now: UtcTime, *, plain: bool) -> list[Effect]:
+    def _hold(
+        self, signal: Signal, mine: Seen, now: UtcTime, *, plain: bool, repeat: bool = False
+    ) -> list[Effect]:
         """For its mark; what it says is on the screen already."""
-        urgent = priority_of(signal.event.code) in _NEVER_HELD
-        wait_s = self._policy.alarm_hold_s if urgent else self._policy.settle_s
-        until = utc_later(now, wait_s)
-        self._memory.waiting.append(Waiting(signal, until, since=now, plain=plain and not urgent))
+        urgent = priority_of(signal.event.code) in URGENT
+        until = utc_later(now, self._policy.alarm_hold_s if urgent else self._policy.settle_s)
+        self._memory.waiting.append(
+            Waiting(signal, until, since=now, plain=plain and not urgent, repeat=repeat)
+        )
         return []
 
     def _hold_plain(self, signal: Signal, now: UtcTime) -> list[Effect]:
         """For proof by content. Hold-up and fire are shown meanwhile."""
-        shown = priority_of(signal.event.code) in _NEVER_HELD
+        shown = priority_of(signal.event.code) in URGENT
         effects = self._open(signal) if shown else []
         until = utc_later(now, self._policy.settle_s)
         self._memory.waiting.append(Waiting(signal, until, shown=shown, since=now))
@@ -277,7 +239,7 @@ class Joiner:
         if not memory.lost:
             return []
         effects: list[Effect] = []
-        held = [w for w in memory.waiting if not w.shown and not w.signal.epoch]
+        held = [w for w in memory.waiting if not (w.shown or w.proven or w.signal.epoch)]
         for waiting in held:
             memory.waiting.remove(waiting)
             effects += self._open(waiting.signal)
@@ -292,26 +254,23 @@ class Joiner:
             if not waiting.plain or signal.id == mine.occurrence or waiting.shown:
                 continue
             one = self._seen(signal)
-            if one.key != mine.key or self._memory.calls.marks or self._possible(one):
+            if one.key != mine.key or self._memory.calls.marks or self._screen.possible(one):
                 continue
             self._memory.waiting.remove(waiting)
             effects += self._open(signal)
             self._exact.shown(signal)
         return effects
 
-    def _possible(self, one: Seen) -> bool:
-        if one.epoch:
-            return bool(self._phones_of(one))
-        return len(self._records_of(one)) == 1
-
     def _decide(self, waiting: Waiting, now: UtcTime) -> list[Effect]:
         memory, signal = self._memory, waiting.signal
         mine = self._seen(signal)
         memory.waiting.remove(waiting)
+        if memory.calls.marks and not signal.epoch and not waiting.shown:
+            return self._decide_report(waiting, mine, now)
         if waiting.plain:
-            phones = self._phones_of(mine) if signal.epoch else [mine]
-            if (signal.epoch or len(self._records_of(mine)) == 1) and phones:
-                if all(self._proven(phone, now) for phone in phones):
+            phones = self._screen.phones_of(mine) if signal.epoch else [mine]
+            if (signal.epoch or len(self._screen.records_of(mine)) == 1) and phones:
+                if all(self._screen.proven(phone, now) for phone in phones):
                     return self._prove(waiting, mine, phones, now)
                 if now < utc_later(UtcTime(waiting.since), self._policy.extend_s):
                     return self._wait_on(waiting, now)
@@ -320,6 +279,43 @@ class Joiner:
         effects = self._open(signal)
         self._exact.shown(signal)
         return effects
+
+    def _all_known(self, mark: Told) -> None:
+        """The mark's own Record is the only one missing: what the reports before it tell is on the
+        screen, also when its list cannot come.
+        """
+        before = {one.signal for one in self._memory.calls.closed_by(mark)}
+        for waiting in self._memory.waiting:
+            if waiting.signal.id in before and not waiting.shown:
+                records = self._screen.records_of(self._seen(waiting.signal))
+                if records and all(self._shelf.get(one.occurrence) for one in records):
+                    waiting.proven = True
+                    waiting.until = utc_later(UtcTime(waiting.since), self._policy.extend_s)
+
+    def _decide_report(self, waiting: Waiting, mine: Seen, now: UtcTime) -> list[Effect]:
+        """A report held for its mark. While it is certain that it is nothing new it stays held."""
+        signal, records = waiting.signal, self._screen.records_of(mine)
+        shown = tuple(one.occurrence for one in records if self._shelf.get(one.occurrence))
+        settled = utc_later(UtcTime(waiting.since), self._policy.settle_s)
+        if waiting.proven and shown:
+            told = self._memory.calls.of(signal.id)
+            if told is not None:
+                told.occurrence = GONE
+            return [Repeated(signal.id, shown)]
+        if shown and len(shown) == len(records):
+            if now >= settled and self._screen.proven(mine, now):
+                if len(records) == 1:
+                    return self._bind(records[0], signal)
+                waiting.proven = True
+                waiting.until = utc_later(now, self._policy.extend_s)
+                self._memory.waiting.append(waiting)
+                return []
+            if now < settled and self._screen.heard_since(waiting) and not self._memory.lost:
+                waiting.until = settled
+                self._memory.waiting.append(waiting)
+                return []
+        waiting.plain = True
+        return self._wait_on(waiting, now)
 
     def _wait_on(self, waiting: Waiting, now: UtcTime) -> list[Effect]:
         """Not proven yet: it is shown, and the proof may still come."""
@@ -339,7 +335,7 @@ class Joiner:
         """The reports are this Record, all of them."""
         signal = waiting.signal
         if not signal.epoch:
-            (record,) = self._records_of(mine)
+            (record,) = self._screen.records_of(mine)
             if self._shelf.get(record.occurrence) is None:  # the Record is held itself
                 held = next(w for w in self._memory.waiting if w.signal.id == record.occurrence)
                 if waiting.shown:
@@ -363,16 +359,6 @@ class Joiner:
     def _unite(self, one: Seen, other: Seen) -> list[Effect]:
         """Two Occurrences are one: the older stays."""
         return self._exact.unite(one.occurrence, other.occurrence)
-
-    def _proven(self, phone: Seen, now: UtcTime) -> bool:
-        """Nothing unknown can be what the report is about."""
-        memory = self._memory
-        return (
-            not memory.lost
-            and now >= utc_later(UtcTime(memory.restored), self._policy.settle_s)
-            and phone.lo > memory.dropped_hi
-            and memory.stretches.complete(phone.lo, phone.hi)
-        )
 
     # The memory
 
@@ -407,18 +393,21 @@ class Joiner:
     def _narrow(self, signal: Signal) -> bool:
         return signal.err_us <= self._policy.widest_s * US_PER_S
 
-    def _recent(self, received: int, signal: Signal) -> bool:
-        urgent = priority_of(signal.event.code) in _NEVER_HELD
-        within_s = self._policy.alarm_recent_s if urgent else self._policy.recent_s
-        return signal.received - received <= within_s * US_PER_S
-
-    def _supervise(self, signal: Signal) -> None:
-        event = signal.event
-        if event.code == Code.PANEL_LOST and "path=phone" not in event.detail:
-            memory = self._memory
-            memory.lost = event.q == Qualifier.NEW
-            if not memory.lost:
-                memory.restored = signal.received
+    def _supervise(self, signal: Signal, now: UtcTime) -> list[Effect]:
+        event, memory = signal.event, self._memory
+        if event.code != Code.PANEL_LOST or "path=phone" in event.detail:
+            return []
+        memory.lost = event.q == Qualifier.NEW
+        if not memory.lost:
+            memory.restored = signal.received
+            return []
+        effects: list[Effect] = []
+        if memory.calls.marks:  # the Record of what is held may never have come
+            for waiting in list(memory.waiting):
+                if not (waiting.shown or waiting.proven or waiting.signal.epoch):
+                    memory.waiting.remove(waiting)
+                    effects += self._decide_report(waiting, self._seen(waiting.signal), now)
+        return effects
 
     def _expire(self, now: UtcTime) -> None:
         """Forget by age; of a panel that phones, what a late report may still be about stays."""

@@ -24,6 +24,10 @@ class Waiting(msgspec.Struct, array_like=True):
     shown: bool = False
     since: int = 0
     plain: bool = True
+    repeat: bool = False
+    """It follows a report of the same content directly: perhaps only sent once more."""
+    proven: bool = False
+    """It is nothing new, whichever of several Records it tells of."""
 
 
 class Memory(msgspec.Struct, array_like=True):
@@ -41,6 +45,8 @@ class Memory(msgspec.Struct, array_like=True):
     calls: Calls = msgspec.field(default_factory=Calls)
     phones: bool = False
     """A report of this panel ever came by phone."""
+    heard: int = 0
+    """When the network path was last known up with nothing missing."""
 
 
 class Shelf:

@@ -11,6 +11,7 @@ from collector.records.signal import PATH_PHONE, Signal
 from protocols.contact_id.codes import USER_CODES
 from protocols.contact_id.mapping import HEX_BASE, phone_code_of
 from protocols.panel_event import PanelEvent
+from protocols.phone_batch import MARK_MODULUS
 
 MAX_AREA: Final = 99
 MAX_NUMBER: Final = 999
@@ -75,6 +76,16 @@ class Stretches(msgspec.Struct, array_like=True):
             del items[at]
         del items[:-limit]
         return True
+
+    def reaches(self, epoch: int, seq: int) -> bool:
+        """The newest stretch goes up to this Record, or beyond."""
+        last = self.items[-1] if self.items else None
+        return last is not None and last.epoch == epoch and last.first <= seq <= last.last
+
+    def ends_before(self, mark: int) -> bool:
+        """The newest stretch goes up to the Record before that of this mark."""
+        last = self.items[-1] if self.items else None
+        return last is not None and (last.last + 1) % MARK_MODULUS == mark
 
     def complete(self, lo: int, hi: int) -> bool:
         """No unknown Record can have happened between `lo` and `hi`, save ones newer than all."""

@@ -14,6 +14,8 @@ from protocols.instants import Instant, later
 from protocols.mqtt.payloads import Heartbeat, Will
 from protocols.panel_event import Code, PanelEvent, Qualifier
 
+PROOF_S = 5.0
+"""A heartbeat this long after a report by phone was sent when its event had long been journaled."""
 FRESH_S = 2.0
 """A will this soon after a heartbeat is that of the connection the panel has just left: for panels
 that name no session."""
@@ -36,7 +38,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class PathChanged(msgspec.Struct, frozen=True):
-    """The path was lost (NEW) or is back (RESTORE)."""
+    """The path was lost (NEW), is back (RESTORE), or is up as was asked (PATH_PROVEN)."""
 
     panel: str
     event: PanelEvent
@@ -50,6 +52,7 @@ class Supervisor:
         self._known: dict[str, Verdict] = {}
         self._seen: dict[str, Instant] = {}
         self._sessions: dict[str, str] = {}
+        self._asked: dict[str, tuple[Instant, Instant]] = {}
         self._deadlines: Deadlines[str] = Deadlines()
 
     def restore(self, verdict: Verdict, now: Instant) -> None:
@@ -60,6 +63,11 @@ class Supervisor:
     def verdict(self, panel: str) -> Verdict | None:
         """What is known of a panel that ever sent a heartbeat."""
         return self._known.get(panel)
+
+    def ask(self, panel: str, now: Instant) -> None:
+        """A report of it came by phone: tell when a later heartbeat shows the other path up."""
+        if panel in self._known:
+            self._asked[panel] = (self._asked.get(panel, (now, now))[0], now)
 
     def receive(self, sign: Heartbeat | Will, now: Instant) -> list[PathChanged]:
         """A heartbeat proves the path; a will of the running boot shortens the wait."""
@@ -78,9 +86,18 @@ class Supervisor:
         self._seen[sign.panel] = now
         self._sessions[sign.panel] = sign.session
         self._watch(verdict, now)
+        changed = []
         if before is not None and before.lost:
-            return [PathChanged(sign.panel, _lost(Qualifier.RESTORE))]
-        return []
+            changed.append(PathChanged(sign.panel, _lost(Qualifier.RESTORE)))
+        first, last = self._asked.get(sign.panel, (now, now))
+        if now >= later(first, PROOF_S):
+            del self._asked[sign.panel]
+            if now < later(last, PROOF_S):
+                self._asked[sign.panel] = (last, last)
+            detail = f"epoch={sign.epoch};seq={sign.seq}"
+            event = PanelEvent(code=Code.PATH_PROVEN, q=Qualifier.STATUS, detail=detail)
+            changed.append(PathChanged(sign.panel, event))
+        return changed
 
     def tick(self, now: Instant) -> list[PathChanged]:
         """Those whose heartbeat is overdue."""
@@ -104,6 +121,7 @@ class Supervisor:
         """The panel is no longer registered: nobody waits for it."""
         self._known.pop(panel, None)
         self._sessions.pop(panel, None)
+        self._asked.pop(panel, None)
         self._deadlines.set(panel, None)
 
     def _watch(self, verdict: Verdict, now: Instant) -> None:

@@ -241,6 +241,7 @@ EN: Final = Wording(
         Code.ACCOUNT_COLLISION: "phone account that several panels may have",
         Code.LINE_FAULT: "phone line at the centre lost",
         Code.RECEIVER_LOST: "phone receiver not heard from",
+        Code.PATH_PROVEN: "network path up after a report by phone",
     },
     ranges=(
         (100, 109, "medical alarm"),

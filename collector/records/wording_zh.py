@@ -241,6 +241,7 @@ ZH: Final = Wording(
         Code.ACCOUNT_COLLISION: "电话帐号可能属于多台主机",
         Code.LINE_FAULT: "接警中心电话线路中断",
         Code.RECEIVER_LOST: "电话接收机失联",
+        Code.PATH_PROVEN: "电话报告之后网络通道正常",
     },
     ranges=(
         (100, 109, "医疗求助"),

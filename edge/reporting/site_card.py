@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge.config import PanelConfig
+from edge.config_phone import PolicyKind
 from protocols.mqtt.payloads import CardZone, SiteCard
 
 
@@ -19,6 +20,7 @@ def site_card(config: PanelConfig) -> SiteCard:
         timezone=config.timezone,
         account="" if config.phone is None else config.phone.account,
         phone_marks=config.phone is not None and config.phone.marks,
+        phone_always=config.phone is not None and config.phone.policy is PolicyKind.DUAL,
         zones=[
             CardZone(
                 zone=zone.number,

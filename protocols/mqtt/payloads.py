@@ -132,6 +132,8 @@ class SiteCard(msgspec.Struct, frozen=True, omit_defaults=True):
     """Phone account the panel reports by: a claim; the centre's registry decides."""
     phone_marks: bool = False
     """Calls end with a sequence mark (phone_batch), so both paths join exactly (D12)."""
+    phone_always: bool = False
+    """Whatever can be told by phone is, also when MQTT has told it (policy `dual`)."""
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True):

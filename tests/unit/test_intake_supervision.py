@@ -96,3 +96,28 @@ def test_nobody_waits_for_a_panel_that_was_removed() -> None:
     supervisor = watching()
     supervisor.forget("shop-1")
     assert supervisor.deadline() is None
+
+
+def test_a_heartbeat_after_a_report_by_phone_is_told_once() -> None:
+    supervisor = watching()
+    supervisor.ask("shop-1", later(START, 10))
+    assert supervisor.receive(BEAT, later(START, 14.9)) == []
+    (proven,) = supervisor.receive(BEAT, later(START, 15))
+    assert (proven.event.code, proven.event.q) == (Code.PATH_PROVEN, Qualifier.STATUS)
+    assert proven.event.detail == f"epoch={BEAT.epoch};seq={BEAT.seq}"
+    assert supervisor.receive(BEAT, later(START, 45)) == []
+
+
+def test_a_report_just_before_that_heartbeat_waits_for_another() -> None:
+    supervisor = watching()
+    supervisor.ask("shop-1", later(START, 10))
+    supervisor.ask("shop-1", later(START, 28))
+    assert len(supervisor.receive(BEAT, later(START, 30))) == 1
+    assert len(supervisor.receive(BEAT, later(START, 60))) == 1
+    assert supervisor.receive(BEAT, later(START, 90)) == []
+
+
+def test_nobody_is_asked_who_never_sent_a_heartbeat() -> None:
+    supervisor = Supervisor(SupervisionPolicy())
+    supervisor.ask("shop-1", START)
+    assert supervisor.receive(BEAT, later(START, 30)) == []

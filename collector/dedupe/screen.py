@@ -1,0 +1,140 @@
+"""What is on the screen already, and what of it a newcomer can be. Decides nothing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from collector.dedupe.calls import HELD, NO_MARK
+from collector.dedupe.memory import Memory, Shelf, Waiting
+from collector.dedupe.policy import Policy
+from collector.dedupe.seen import Key, Seen
+from collector.records.signal import PATH_PHONE, Signal
+from protocols.instants import US_PER_S, UtcTime, utc_later
+from protocols.panel_event import Code, Priority, priority_of
+
+URGENT: Final = frozenset({Priority.HOLDUP, Priority.FIRE})
+_ALWAYS: Final = frozenset({Code.PERIODIC_TEST, Code.MANUAL_TEST})
+"""Told by phone whatever the policy: they test it."""
+
+
+class Screen:
+    """Reads the Joiner's memory."""
+
+    def __init__(
+        self, policy: Policy, memory: Memory, shelf: Shelf, seen: Callable[[Signal], Seen]
+    ) -> None:
+        self._policy = policy
+        self._memory = memory
+        self._shelf = shelf
+        self._seen = seen
+
+    def told_already(self, signal: Signal, mine: Seen) -> bool:
+        """A report of this content is on the screen and its mark or its list is still to come."""
+        memory = self._memory
+        if not memory.calls.marks:
+            return False
+        # One report stands for one Record: another Record nobody may have seen.
+        return len(self.open_reports(mine, signal)) > len(self.held_records(mine.key))
+
+    def open_reports(self, mine: Seen, signal: Signal) -> set[int]:
+        """Occurrences of reports no Record has claimed, that this Record may be."""
+        memory = self._memory
+        restored = signal.received - memory.restored <= self._policy.settle_s * US_PER_S
+        return {
+            told.occurrence
+            for told in memory.calls.told
+            if told.mark == NO_MARK
+            and not told.epoch
+            and told.occurrence > HELD
+            and told.key == mine.key
+            and mine.lo <= told.taken
+            and (restored or self.recent(told.received, signal))
+            and (one := self._shelf.get(told.occurrence)) is not None
+            and not one.epoch
+        }
+
+    def held_records(self, key: Key) -> list[Waiting]:
+        """Records of this content that are held."""
+        return [
+            held
+            for held in self._memory.waiting
+            if held.signal.epoch and not held.shown and self._seen(held.signal).key == key
+        ]
+
+    def phones_of(self, mine: Seen) -> list[Seen]:
+        """Reports shown that can be about this Record and no other one known."""
+        return [
+            one
+            for one in self._shelf.of_key(mine.key)
+            if not one.epoch and one.overlaps(mine) and self._only(one, mine)
+        ]
+
+    def _only(self, phone: Seen, record: Seen) -> bool:
+        return all(one.occurrence == record.occurrence for one in self.records_of(phone))
+
+    def nothing_new(self, signal: Signal, mine: Seen) -> bool:
+        """What it says is on the screen, and were it new, its Record would come by itself."""
+        owed = sum(
+            1
+            for one in self._shelf.of_key(mine.key)
+            if one.epoch
+            and PATH_PHONE not in one.paths
+            and one.overlaps(mine)
+            and self._still_owed(one, signal)
+        )
+        listed = max((one.received for one in self._memory.calls.batches), default=0)
+        held = sum(
+            1
+            for one in self._memory.waiting
+            if not (one.shown or one.repeat or one.signal.epoch)
+            and one.since > listed
+            and self._seen(one.signal).key == mine.key
+        )
+        return owed > held
+
+    def _still_owed(self, record: Seen, signal: Signal) -> bool:
+        """The panel may not have told this Record by phone yet: it lists when it owes no more."""
+        calls = self._memory.calls
+        if self._memory.lost and not (calls.always and self.recent(record.received, signal)):
+            return False
+        if not calls.always and signal.event.code not in _ALWAYS:
+            return signal.received - record.received <= self._policy.alarm_recent_s * US_PER_S
+        return all((one.epoch, one.seq) < (record.epoch, record.seq) for one in calls.batches)
+
+    def records_of(self, phone: Seen) -> list[Seen]:
+        """Records a report can be about, shown or held."""
+        found = [one for one in self._shelf.of_key(phone.key) if one.epoch and one.overlaps(phone)]
+        for waiting in self._memory.waiting:
+            signal = waiting.signal
+            if signal.epoch and not waiting.shown:
+                one = self._seen(signal)
+                if one.key == phone.key and one.overlaps(phone):
+                    found.append(one)
+        return found
+
+    def heard_since(self, waiting: Waiting) -> bool:
+        """The network path was up after it, and nothing was missing."""
+        return self._memory.heard > waiting.since
+
+    def proven(self, phone: Seen, now: UtcTime) -> bool:
+        """Nothing unknown can be what the report is about."""
+        memory = self._memory
+        return (
+            not memory.lost
+            and now >= utc_later(UtcTime(memory.restored), self._policy.settle_s)
+            and phone.lo > memory.dropped_hi
+            and memory.stretches.complete(phone.lo, phone.hi)
+        )
+
+    def recent(self, received: int, signal: Signal) -> bool:
+        """What was received then is young enough for this Signal to wait beside it."""
+        urgent = priority_of(signal.event.code) in URGENT
+        within_s = self._policy.alarm_recent_s if urgent else self._policy.recent_s
+        return signal.received - received <= within_s * US_PER_S
+
+    def possible(self, one: Seen) -> bool:
+        """It may still join by content."""
+        if one.epoch:
+            return bool(self.phones_of(one))
+        return len(self.records_of(one)) == 1

@@ -1,0 +1,161 @@
+"""Dedupe with marks: what waits, for how long, and what is never hidden."""
+
+from __future__ import annotations
+
+import msgspec
+
+from collector.dedupe import Effect, Joined, Retired
+from collector.records.signal import PATH_CENTRE, PATH_PHONE, PhoneCall
+from protocols.instants import UtcTime
+from protocols.panel_event import Code, PanelEvent, Qualifier
+from protocols.phone_batch import MARK_CODE, Batch, Sent, batch_event
+from tests.unit.test_dedupe_joining import T0, TRIP, S, joins, opens
+from tests.unit.test_dedupe_joining import Centre as Bare
+
+HOLDUP = PanelEvent(code=Code.HOLDUP_SILENT, area=1, zone=9)
+OTHER = PanelEvent(code=Code.OPEN_CLOSE, area=1, user=2)
+
+
+class Centre(Bare):
+    """A panel whose card offers marks."""
+
+    def __init__(self, *, dual: bool = True) -> None:
+        super().__init__()
+        self.joiner.offer_marks(True, always=dual)
+
+    def told(
+        self,
+        received_s: float,
+        event: PanelEvent = TRIP,
+        call: str = "c1",
+        mark: int | None = None,
+    ) -> list[Effect]:
+        taken = UtcTime(T0 + round(received_s * S))
+        signal = self.signal(PATH_PHONE, received_s - 40, received_s, event, 43)
+        phone = PhoneCall("rx-1", "l1", call, self.next_id, "1234", "contact_id", taken, mark=mark)
+        return self.feed(msgspec.structs.replace(signal, phone=phone))
+
+    def mark(self, received_s: float, number: int, call: str = "c1") -> list[Effect]:
+        return self.told(received_s, PanelEvent(MARK_CODE), call, number)
+
+    def batch(self, seq: int, received_s: float, *sent: int) -> list[Effect]:
+        event = batch_event(Batch(tuple(Sent(1, one, True) for one in sent)))
+        return self.mqtt(seq, received_s, received_s, event)
+
+    def up(self, received_s: float, seq: int) -> list[Effect]:
+        event = PanelEvent(Code.PATH_PROVEN, Qualifier.STATUS, detail=f"epoch=1;seq={seq}")
+        return self.feed(self.signal(PATH_CENTRE, received_s, received_s, event, 0))
+
+
+def test_the_report_of_a_record_on_the_screen_waits_for_its_mark() -> None:
+    centre = Centre()
+    centre.mqtt(1, 0, 1)
+    assert centre.told(20) == []
+    assert centre.batch(2, 24, 1) == []
+    assert joins(centre.mark(27, 2)) == [(1, 2)]
+
+
+def test_a_hold_up_told_again_is_shown_in_45_s_when_nothing_shows_that_the_path_lives() -> None:
+    centre = Centre()
+    centre.mqtt(1, 0, 1, HOLDUP)
+    assert centre.told(20, HOLDUP) == []
+    assert centre.wait(64.9) == []
+    assert opens(centre.wait(65)) == [2]
+
+
+def test_a_heartbeat_shows_that_a_second_press_would_have_come() -> None:
+    centre = Centre()
+    centre.mqtt(1, 0, 1, HOLDUP)
+    assert centre.told(20, HOLDUP) == []
+    assert centre.up(40, 1) == []
+    assert centre.wait(119.9) == []
+    assert joins(centre.wait(120)) == [(1, 2)]
+
+
+def test_a_heartbeat_that_names_an_unknown_record_shows_nothing() -> None:
+    centre = Centre()
+    centre.mqtt(1, 0, 1, HOLDUP)
+    centre.told(20, HOLDUP)
+    centre.up(40, 2)
+    assert opens(centre.wait(65)) == [2]
+
+
+def test_one_report_stands_for_one_record() -> None:
+    centre = Centre()
+    assert opens(centre.told(20, HOLDUP)) == [1]
+    assert centre.mqtt(1, 0, 22, HOLDUP) == []
+    assert opens(centre.mqtt(2, 1, 23, HOLDUP)) == [3]
+
+
+def test_one_record_stands_for_one_report() -> None:
+    centre = Centre()
+    centre.mqtt(1, 0, 1, HOLDUP)
+    assert centre.told(20, HOLDUP) == []
+    centre.told(23, OTHER)
+    assert opens(centre.told(26, HOLDUP)) == [4]
+
+
+def test_a_repeat_in_its_call_says_nothing_new_while_the_network_is_up() -> None:
+    centre = Centre()
+    centre.mqtt(1, 0, 1)
+    assert centre.told(20) == []
+    assert centre.told(23) == []
+    assert opens(centre.lost(30, Qualifier.NEW)) == [2, 3, 4]
+
+
+def test_a_lost_path_sets_free_what_was_held() -> None:
+    centre = Centre()
+    centre.mqtt(1, 0, 1)
+    assert centre.told(20) == []
+    assert opens(centre.lost(50, Qualifier.NEW)) == [2, 3]
+
+
+def test_a_mark_that_only_its_own_record_is_missing_for_needs_no_network() -> None:
+    centre = Centre()
+    centre.mqtt(1, 0, 1, HOLDUP)
+    assert centre.told(20, HOLDUP) == []
+    assert centre.mark(27, 2) == []
+    assert opens(centre.lost(50, Qualifier.NEW)) == [4]
+    centre.lost(7200, Qualifier.RESTORE)
+    assert joins(centre.batch(2, 7201, 1)) == [(1, 2)]
+
+
+def test_an_old_record_hides_no_new_report_of_a_panel_that_phones_only_when_it_must() -> None:
+    centre = Centre(dual=False)
+    centre.mqtt(1, 0, 1)
+    assert opens(centre.told(3600)) == [2]
+
+
+def test_a_record_that_a_later_list_leaves_behind_hides_no_new_report() -> None:
+    centre = Centre()
+    centre.mqtt(1, 0, 1)
+    centre.mqtt(2, 10, 11, OTHER)
+    centre.batch(3, 30, 2)
+    assert opens(centre.told(60, call="c2")) == [4]
+
+
+def test_a_report_is_shown_and_its_record_hours_later_joins_by_the_mark() -> None:
+    centre = Centre()
+    centre.mqtt(1, -7000, -7000, OTHER)
+    centre.lost(60, Qualifier.NEW)
+    assert opens(centre.told(100)) == [3]
+    centre.mark(107, 3)
+    centre.lost(7200, Qualifier.RESTORE)
+    assert centre.batch(3, 7200.1, 2) == []
+    assert joins(centre.mqtt(2, 50, 7201)) == [(3, 7)]
+    assert [one for one in centre.effects if isinstance(one, Retired)] == []
+
+
+def test_a_mark_nobody_heard_is_made_up_for_by_the_next() -> None:
+    centre = Centre()
+    centre.mqtt(1, 0, 1, HOLDUP)
+    centre.told(20, HOLDUP)
+    centre.batch(2, 24, 1)
+    assert opens(centre.wait(65)) == [2]
+    centre.mqtt(3, 80_000, 80_001, OTHER)
+    centre.told(80_020, OTHER, "c2")
+    centre.batch(4, 80_024, 1, 3)
+    centre.mark(80_027, 4, "c2")
+    gone = [one for one in centre.effects if isinstance(one, Retired)]
+    assert gone == [Retired(2, (1,))]
+    assert [one for one in centre.effects if isinstance(one, Joined)][-1].occurrence_id > 2
