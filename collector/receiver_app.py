@@ -21,10 +21,9 @@ import msgspec
 
 from collector import CollectorError
 from collector.adapters.audiosocket_server import AudioSocketServer, Limits
-from collector.adapters.automation_port import AutomationPort
+from collector.adapters.automation_hosting import HardwareReceivers
 from collector.adapters.calls_sqlite import CallsLog
 from collector.adapters.durable_file import AlreadyHeldError, locked
-from collector.adapters.hardware_ports import open_port
 from collector.adapters.phone_formats import GuardedFormat, load_phone_formats
 from collector.adapters.receiver_config import (
     LineConfig,
@@ -52,6 +51,7 @@ from collector.reception.formats_pulse import DEFAULT as PULSE_DEFAULT
 from collector.reception.formats_pulse import NAMES as PULSE_NAMES
 from collector.reception.formats_pulse import PulseFamily
 from collector.reception.profile import Profile
+from protocols.automation.reports import Accounts
 from protocols.instants import UtcTime
 from protocols.mqtt.reception import LineState
 
@@ -165,15 +165,12 @@ class Receiver:
             stack.callback(self._link.stop)
         stack.callback(self._writer.close)
         stack.callback(self._keeper.close)
-        self._hardware: list[AutomationPort] = []
-        for each_port in config.hardware:
-            try:
-                port = open_port(each_port, self._writer, utc_now, self.line_state)
-            except OSError as error:
-                raise ReceiverError(f"hardware {each_port.name}: {error}") from error
-            port.start()
-            stack.callback(port.stop)
-            self._hardware.append(port)
+        accounts = Accounts(profiles=config.events, mark_code=config.mark_code)
+        self._hardware = HardwareReceivers(
+            config.hardware, accounts, self._writer.store, self.line_state, utc_now
+        )
+        stack.callback(self._hardware.stop)
+        self._hardware.start()
         self._tell_spool_fault()
 
     def _formats(self, name: str) -> Sequence[Format]:
@@ -312,7 +309,7 @@ class Receiver:
             for line, server in self._servers
         }
         states |= {modem.name: modem.state for modem in self._modems}
-        states |= {port.name: port.state for port in self._hardware}
+        states |= self._hardware.states()
         if self._writer.fault:
             states[SPOOL_LINE] = self._writer.fault[:512]
         return states
@@ -334,7 +331,9 @@ class Receiver:
             LineStatus(modem.name, "modem", modem.state, modem.device, dict(modem.counts))
             for modem in self._modems
         ]
-        lines += [LineStatus(port.name, "hardware", port.state) for port in self._hardware]
+        lines += [
+            LineStatus(name, "hardware", state) for name, state in self._hardware.states().items()
+        ]
         return ReceiverStatus(
             receiver=self._config.id,
             pid=os.getpid(),

@@ -106,7 +106,7 @@ class HardwareReceivers:
         if config.connect:
             return TcpClient(*place)
         try:
-            server = TcpServer(*place)
+            server = TcpServer(*place, frozenset(config.allow))
         except OSError as error:
             raise HardwareError(
                 f"hardware {config.name}: cannot listen on {config.listen}: {error.strerror};"

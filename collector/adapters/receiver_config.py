@@ -90,6 +90,8 @@ class HardwareConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str = ""
     baud: Annotated[int, msgspec.Meta(ge=300, le=921_600)] = 9600
     mode: Annotated[str, msgspec.Meta(pattern="^[78][NEO][12]$")] = "8N1"
+    allow: tuple[str, ...] = ()
+    """With `listen`: addresses that may connect; none named: any. There is no other guard."""
 
 
 class EventConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 import typer
 
+from collector.adapters.automation_hosting import dialect_of
 from collector.adapters.phone_formats import load_phone_formats
 from collector.adapters.receiver_config import (
     ModemConfig,
@@ -24,6 +25,7 @@ from collector.adapters.spool_sqlite import peek
 from collector.cli.options import JsonOption, Lang, LangOption, err, out, pick, print_json
 from collector.cli.receiver_options import ConfigOption, DataOption, errors_as_text, local_time
 from collector.receiver_app import Ready, Receiver, utc_now
+from protocols.automation.reports import Accounts
 from protocols.instants import UtcTime
 
 NOT_RUNNING: Final = 3
@@ -84,6 +86,8 @@ def check(config: ConfigOption, lang: LangOption = Lang.EN, json: JsonOption = F
     more = {one.name: one for each in plugins for one in each.handshakes}
     for name in loaded.profile:
         profile_of(loaded, name, more)
+    for hardware in loaded.hardware:
+        dialect_of(hardware, Accounts())
     if loaded.mqtt is not None:
         broker_of(loaded.mqtt, config.parent)
     wrong = [f"plug-in {each.name} is not used: {each.why}" for each in failed]
