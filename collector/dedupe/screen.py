@@ -84,19 +84,24 @@ class Screen:
             and self._still_owed(one, signal)
         )
         listed = max((one.received for one in self._memory.calls.batches), default=0)
-        held = sum(
+        waits = {one.signal.id: one for one in self._memory.waiting}
+        taken = sum(  # reports since then stand for one each, unless they are the one before again
             1
-            for one in self._memory.waiting
-            if not (one.shown or one.repeat or one.signal.epoch)
-            and one.since > listed
-            and self._seen(one.signal).key == mine.key
+            for told in self._memory.calls.told
+            if told.key == mine.key
+            and told.mark == NO_MARK
+            and not told.epoch
+            and told.signal != signal.id
+            and told.received > listed
+            and told.occurrence in (HELD, told.signal)
+            and not (told.signal in waits and waits[told.signal].repeat)
         )
-        return owed > held
+        return owed > taken
 
     def _still_owed(self, record: Seen, signal: Signal) -> bool:
         """The panel may not have told this Record by phone yet: it lists when it owes no more."""
         calls = self._memory.calls
-        if self._memory.lost and not (calls.always and self.recent(record.received, signal)):
+        if self._memory.lost and not calls.always:
             return False
         if not calls.always and signal.event.code not in _ALWAYS:
             return signal.received - record.received <= self._policy.alarm_recent_s * US_PER_S
