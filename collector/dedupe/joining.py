@@ -239,7 +239,7 @@ class Joiner:
         if not memory.lost:
             return []
         effects: list[Effect] = []
-        held = [w for w in memory.waiting if not (w.shown or w.proven or w.signal.epoch)]
+        held = [w for w in memory.waiting if not (w.shown or w.same_as or w.signal.epoch)]
         for waiting in held:
             memory.waiting.remove(waiting)
             effects += self._open(waiting.signal)
@@ -288,8 +288,9 @@ class Joiner:
         for waiting in self._memory.waiting:
             if waiting.signal.id in before and not waiting.shown:
                 records = self._screen.records_of(self._seen(waiting.signal))
-                if records and all(self._shelf.get(one.occurrence) for one in records):
-                    waiting.proven = True
+                shown = tuple(r.occurrence for r in records if self._shelf.get(r.occurrence))
+                if shown and len(shown) == len(records) and self._screen.none_missing(waiting):
+                    waiting.same_as = shown
                     waiting.until = utc_later(UtcTime(waiting.since), self._policy.extend_s)
 
     def _decide_report(self, waiting: Waiting, mine: Seen, now: UtcTime) -> list[Effect]:
@@ -297,16 +298,16 @@ class Joiner:
         signal, records = waiting.signal, self._screen.records_of(mine)
         shown = tuple(one.occurrence for one in records if self._shelf.get(one.occurrence))
         settled = utc_later(UtcTime(waiting.since), self._policy.settle_s)
-        if waiting.proven and shown:
+        if waiting.same_as:
             told = self._memory.calls.of(signal.id)
             if told is not None:
                 told.occurrence = GONE
-            return [Repeated(signal.id, shown)]
+            return [Repeated(signal.id, shown or waiting.same_as)]
         if shown and len(shown) == len(records):
             if now >= settled and self._screen.proven(mine, now):
                 if len(records) == 1:
                     return self._bind(records[0], signal)
-                waiting.proven = True
+                waiting.same_as = shown
                 waiting.until = utc_later(now, self._policy.extend_s)
                 self._memory.waiting.append(waiting)
                 return []
@@ -404,7 +405,7 @@ class Joiner:
         effects: list[Effect] = []
         if memory.calls.marks:  # the Record of what is held may never have come
             for waiting in list(memory.waiting):
-                if not (waiting.shown or waiting.proven or waiting.signal.epoch):
+                if not (waiting.shown or waiting.same_as or waiting.signal.epoch):
                     memory.waiting.remove(waiting)
                     effects += self._decide_report(waiting, self._seen(waiting.signal), now)
         return effects

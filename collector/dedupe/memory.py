@@ -26,8 +26,8 @@ class Waiting(msgspec.Struct, array_like=True):
     plain: bool = True
     repeat: bool = False
     """It follows a report of the same content directly: perhaps only sent once more."""
-    proven: bool = False
-    """It is nothing new, whichever of several Records it tells of."""
+    same_as: tuple[int, ...] = ()
+    """It is certain that it tells of one of these Occurrences and nothing new."""
 
 
 class Memory(msgspec.Struct, array_like=True):

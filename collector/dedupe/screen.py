@@ -120,7 +120,15 @@ class Screen:
 
     def heard_since(self, waiting: Waiting) -> bool:
         """The network path was up after it, and nothing was missing."""
-        return self._memory.heard > waiting.since
+        return self._memory.heard > waiting.since and self.none_missing(waiting)
+
+    def none_missing(self, report: Waiting) -> bool:
+        """No Record is missing of the time this report can be about, but for the newest."""
+        mine = self._seen(report.signal)
+        marks = {told.mark for told in self._memory.calls.told}
+        return mine.lo > self._memory.dropped_hi and self._memory.stretches.complete(
+            mine.lo, mine.hi, marks
+        )
 
     def proven(self, phone: Seen, now: UtcTime) -> bool:
         """Nothing unknown can be what the report is about."""

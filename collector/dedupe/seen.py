@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from itertools import pairwise
 from typing import Final
 
@@ -87,14 +88,26 @@ class Stretches(msgspec.Struct, array_like=True):
         last = self.items[-1] if self.items else None
         return last is not None and (last.last + 1) % MARK_MODULUS == mark
 
-    def complete(self, lo: int, hi: int) -> bool:
-        """No unknown Record can have happened between `lo` and `hi`, save ones newer than all."""
+    def complete(self, lo: int, hi: int, marks: Container[int] = ()) -> bool:
+        """No unknown Record can have happened between `lo` and `hi`, save ones newer than all, and
+        lists of calls: those whose mark is among `marks`.
+        """
         items = self.items
         if not items:
             return False
         if (items[0].epoch, items[0].first) != (1, 1) and items[0].first_hi >= lo:
             return False
-        return all(right.first_hi < lo or left.last_lo > hi for left, right in pairwise(items))
+        return all(
+            right.first_hi < lo or left.last_lo > hi or _only_list(left, right, marks)
+            for left, right in pairwise(items)
+        )
+
+
+def _only_list(left: Stretch, right: Stretch, marks: Container[int]) -> bool:
+    """One Record is missing between these, and a mark said what it is."""
+    missing = left.last + 1
+    alone = left.epoch == right.epoch and right.first == missing + 1
+    return alone and missing % MARK_MODULUS in marks
 
 
 def key_of(event: PanelEvent) -> Key:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from collector.dedupe import Effect, Joined, Retired
+from collector.dedupe import Effect, Joined, Repeated, Retired
 from collector.records.signal import PATH_CENTRE, PATH_PHONE, PhoneCall
 from protocols.instants import UtcTime
 from protocols.panel_event import Code, PanelEvent, Qualifier
@@ -159,3 +159,22 @@ def test_a_mark_nobody_heard_is_made_up_for_by_the_next() -> None:
     gone = [one for one in centre.effects if isinstance(one, Retired)]
     assert gone == [Retired(2, (1,))]
     assert [one for one in centre.effects if isinstance(one, Joined)][-1].occurrence_id > 2
+
+
+def test_a_missing_record_that_is_no_list_leaves_doubt_at_the_mark() -> None:
+    centre = Centre()
+    centre.mqtt(1, 0, 1, HOLDUP)
+    centre.mqtt(3, 12, 13, OTHER)
+    assert centre.told(20, HOLDUP) == []
+    assert centre.mark(27, 4) == []
+    assert opens(centre.wait(65)) == [3], "Record 2 may be a second press"
+
+
+def test_a_report_that_is_certainly_nothing_new_leaves_after_a_day() -> None:
+    centre = Centre()
+    centre.mqtt(1, 0, 1)
+    centre.mqtt(2, 3, 4)
+    assert centre.told(20) == []
+    assert centre.wait(3600) == []
+    (last,) = centre.wait(2 * 86_400)
+    assert last == Repeated(3, (1, 2))
