@@ -88,11 +88,7 @@ def _counts(one: Outcome) -> dict[str, object]:
     whole = asdict(one)
     names = ("delivered", "owed", "wrong", "doubles", "refused", "calls", "causes")
     counts = {name: whole[name] for name in names}
-    # How calls ended, as text: JSON has no other keys.
-    counts["causes"] = {
-        " ".join(map(str, cause)) if isinstance(cause, tuple) else str(cause): times
-        for cause, times in counts["causes"].items()
-    }
+    counts["causes"] = [str(cause) for cause in counts["causes"]]
     return counts
 
 
