@@ -123,7 +123,9 @@ def _keep(sim: object, root: Path) -> None:
     for words in (
         f"{tool}-collector cases --data {root}/centre --follow",
         f"{tool}-collector panels --data {root}/centre",
+        f"{tool}-receiver calls list --data {root}/receiver",
         f"{tool}-edge status --data {root}/panel",
+        f"{tool}-edge phone test-call --data {root}/panel",
         f"TOCSIN_CODE=246813 {tool}-edge arm --data {root}/panel",
         f"{tool}-hil zone 4 alarm --dir {root}     # press the hold-up button",
     ):
