@@ -32,6 +32,7 @@ from collector.adapters.receiver_config import (
     ReceiverConfigError,
     address,
     broker_of,
+    check_pins,
     dtmf_of,
     profile_of,
 )
@@ -127,6 +128,7 @@ class Receiver:
         self._plugins: list[GuardedFormat] = formats
         for each in failed:
             self._problem(f"plug-in {each.name} is not used: {each.why}")
+        check_pins(config, [each.name for each in formats])
         more = {one.name: one for each in formats for one in each.handshakes}
         names = {each.profile for each in config.line} | {each.profile for each in config.modem}
         self._profiles = {name: profile_of(config, name, more) for name in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -259,6 +260,21 @@ def profile_of(config: ReceiverConfig, name: str, more: dict[str, Handshake]) ->
     )
     set_here = {each: getattr(given, each) for each in same if getattr(given, each) is not None}
     return replace(profile, **set_here)
+
+
+def check_pins(config: ReceiverConfig, more: Iterable[str]) -> None:
+    """`more`: formats that plug-ins brought. Raises ReceiverConfigError for a pin to none: no message
+    of that account would ever be kissed off.
+    """
+    known = (*FORMATS, *more)
+    wrong = [
+        f"account.{name}.format = {pinned!r}: expected one of {', '.join(known)}; leave it out to"
+        " take any"
+        for name, pinned in config.pins.items()
+        if pinned not in known
+    ]
+    if wrong:
+        raise ReceiverConfigError("\n".join(wrong))
 
 
 def broker_of(config: MqttConfig, base: Path) -> BrokerAddress:

@@ -17,6 +17,7 @@ from collector.adapters.receiver_config import (
     ModemConfig,
     ReceiverConfigError,
     broker_of,
+    check_pins,
     load,
     profile_of,
 )
@@ -86,6 +87,7 @@ def check(config: ConfigOption, lang: LangOption = Lang.EN, json: JsonOption = F
     more = {one.name: one for each in plugins for one in each.handshakes}
     for name in loaded.profile:
         profile_of(loaded, name, more)
+    check_pins(loaded, [each.name for each in plugins])
     for hardware in loaded.hardware:
         dialect_of(hardware, Accounts())
     if loaded.mqtt is not None:
