@@ -263,8 +263,8 @@ def profile_of(config: ReceiverConfig, name: str, more: dict[str, Handshake]) ->
 
 
 def check_pins(config: ReceiverConfig, more: Iterable[str]) -> None:
-    """`more`: formats that plug-ins brought. Raises ReceiverConfigError for a pin to none: no message
-    of that account would ever be kissed off.
+    """`more`: formats of plug-ins. Raises ReceiverConfigError for a pin to a format nobody has: no
+    message of that account would ever be kissed off.
     """
     known = (*FORMATS, *more)
     wrong = [
