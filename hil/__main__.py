@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -63,6 +64,9 @@ def demo(
     """
     from hil.drivers.sim_rig import SimRig
 
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Ended from outside, or its terminal closed: the programs it started end too.
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
     played = _scenario(scenario)
     root = directory or Path(tempfile.mkdtemp(prefix="tocsin-demo-"))
     if as_json:
