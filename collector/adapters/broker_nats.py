@@ -40,8 +40,8 @@ from collector.adapters.broker_log import (
     ReloadFailed,
     RepeatFilter,
 )
+from collector.adapters.broker_session import BrokerAddress
 from collector.adapters.durable_file import AlreadyHeldError, locked, replace_file
-from collector.adapters.mqtt_link import BrokerAddress
 from collector.adapters.nats_rights import BrokerError, Listening, configuration
 from collector.adapters.registry import Registry
 from protocols.instants import UtcTime

@@ -10,24 +10,19 @@ from __future__ import annotations
 import contextlib
 import random
 import secrets
-import ssl
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.enums import MQTTErrorCode
 
+from collector.adapters.broker_session import BrokerAddress, BrokerSession, Offer, Terms
 from protocols.mqtt.topics import FROM_PANEL, FROM_RECEIVER, ROOT, topic
 
 KEEPALIVE_S: Final = 15
 """A silent broker is given up after one to two of these."""
-SET_UP_S: Final = 15.0
-"""From connect to all subscriptions granted, at most."""
 FLUSH_S: Final = 0.005
 """Longer than the network thread ever needs to wake; shorter than anybody notices."""
 
@@ -42,18 +37,6 @@ class LinkState(StrEnum):
     DOWN = "down"
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerAddress:
-    """Where a broker is, whom to trust there, and how to prove oneself."""
-
-    host: str
-    port: int
-    ca: Path
-    cert: Path
-    key: Path = field(repr=False)
-
-
-Offer = Callable[[str, bytes], None]
 OnState = Callable[[LinkState, str], None]
 
 
@@ -74,11 +57,11 @@ class MqttLink:
         qos: int = 0,
         keepalive_s: int = KEEPALIVE_S,
     ) -> None:
-        self._keepalive_s = keepalive_s
+        topics = [f"{ROOT}/+/{leaf}" for leaf in (*FROM_PANEL, *FROM_RECEIVER)]
+        self._terms = Terms(topics, "the panels' topics", qos, keepalive_s)
         self._broker = broker
         self._offer = offer
         self._on_state = on_state
-        self._qos = qos
         self._last: mqtt.MQTTMessageInfo | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -125,7 +108,8 @@ class MqttLink:
     def _keep_up(self) -> None:
         attempt = 0
         while not self._stop.is_set():
-            session = _Session(self._broker, self._offer, self._qos, self._keepalive_s)
+            client_id = f"collector-{secrets.token_hex(8)}"
+            session = BrokerSession(self._broker, client_id, self._terms, self._offer)
             try:
                 why = session.open(self._stop)
                 if why is None:
@@ -146,96 +130,3 @@ class MqttLink:
         if (state, why) != (self._state, self._why):
             self._state, self._why = state, why
             self._on_state(state, why)
-
-
-class _Session:
-    """One TCP connection from connect to its end."""
-
-    def __init__(self, broker: BrokerAddress, offer: Offer, qos: int, keepalive_s: int) -> None:
-        self._keepalive_s = keepalive_s
-        self._broker = broker
-        self._offer = offer
-        self._qos = qos
-        self._ready = threading.Event()
-        self._over = threading.Event()
-        self._why = "connection lost"
-        # A random id: whoever knew it could throw us out by taking it (MQTT 3.1.1, 3.1.4-2).
-        self.client = mqtt.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=f"collector-{secrets.token_hex(8)}",
-            clean_session=True,
-            protocol=mqtt.MQTTv311,
-            reconnect_on_failure=False,
-        )
-        self.client.on_connect = self._connected
-        self.client.on_subscribe = self._subscribed
-        self.client.on_disconnect = self._disconnected
-        self.client.on_message = self._message
-
-    def open(self, stop: threading.Event) -> str | None:
-        """Connect and subscribe. None when all is granted, else the reason it failed."""
-        try:
-            context = ssl.create_default_context(cafile=str(self._broker.ca))
-            context.load_cert_chain(self._broker.cert, self._broker.key)
-            self.client.tls_set_context(context)
-            self.client.connect(self._broker.host, self._broker.port, keepalive=self._keepalive_s)
-        except (OSError, ValueError) as error:
-            return f"{self._broker.host}:{self._broker.port}: {error}"
-        self.client.loop_start()
-        waited = 0.0
-        while not (self._ready.is_set() or self._over.is_set() or stop.is_set()):
-            self._ready.wait(0.05)
-            waited += 0.05
-            if waited > SET_UP_S:
-                return "the broker does not answer"
-        return None if self._ready.is_set() else self._why
-
-    def lasts(self, stop: threading.Event) -> str:
-        """Block until the connection or the link ends; the reason."""
-        while not stop.is_set():
-            if self._over.wait(0.2):
-                return self._why
-        return "stopped"
-
-    def close(self) -> None:
-        """Leave politely if still there, and end the network thread."""
-        with contextlib.suppress(OSError, ValueError):
-            self.client.disconnect()
-        self.client.loop_stop()
-
-    def _fail(self, why: str) -> None:
-        self._why = why
-        self._over.set()
-
-    def _connected(
-        self, client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any
-    ) -> None:
-        if code.is_failure:
-            self._fail(f"the broker refuses us: {code}")
-            return
-        leaves = (*FROM_PANEL, *FROM_RECEIVER)
-        client.subscribe([(f"{ROOT}/+/{leaf}", self._qos) for leaf in leaves])
-
-    def _subscribed(
-        self, _client: mqtt.Client, _data: Any, _mid: int, codes: list[ReasonCode], _props: Any
-    ) -> None:
-        if any(code.is_failure for code in codes):
-            self._fail("the broker gives us no right to read the panels' topics")
-        else:
-            self._ready.set()
-
-    def _disconnected(
-        self, _client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any
-    ) -> None:
-        if not self._over.is_set():
-            self._fail(f"connection lost: {code}")
-
-    def _message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
-        try:
-            name = message.topic
-        except UnicodeDecodeError:
-            name = "\ufffd"
-        try:
-            self._offer(name, bytes(message.payload))
-        except Exception as error:  # noqa: BLE001 - our fault; an unhandled one would end paho's thread
-            self._fail(f"intake failed: {error!r}")

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from collector import CollectorError
-from collector.adapters.mqtt_link import BrokerAddress
+from collector.adapters.broker_session import BrokerAddress
 from collector.reception.formats_dtmf import DtmfFamily
 from collector.reception.formats_pulse import NAMES as PULSE_NAMES
 from collector.reception.profile import ASTERISK, HANDSHAKES, Handshake, Profile

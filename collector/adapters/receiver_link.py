@@ -7,22 +7,18 @@ collector is sent again from the spool.
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import random
 import secrets
-import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.reasoncodes import ReasonCode
 
-from collector.adapters.mqtt_link import BrokerAddress
+from collector.adapters.broker_session import SET_UP_S, BrokerAddress, BrokerSession, Terms
 from collector.adapters.spool_sqlite import Spool, SpoolError
 from collector.reception.delivery import (
     Acknowledged,
@@ -45,7 +41,6 @@ from protocols.mqtt.reception import MAX_ENTRIES, Reception, ReceptionAck, Taken
 from protocols.mqtt.topics import RECEPTION, RECEPTION_ACK, topic
 
 KEEPALIVE_S: Final = 15
-SET_UP_S: Final = 15.0
 BACKOFF_FIRST_S: Final = 0.5
 BACKOFF_MAX_S: Final = 15.0
 SETTLED_S: Final = 30.0
@@ -73,6 +68,13 @@ class ReceiverLink:
         self._spool = spool
         self._receiver = receiver
         self._broker = broker
+        self._terms = Terms(
+            [topic(receiver, RECEPTION_ACK)],
+            "our acknowledgements",
+            0,
+            KEEPALIVE_S,
+            connect_s=SET_UP_S,
+        )
         self._lines = lines
         self._utc = utc
         self._on_state = on_state
@@ -186,7 +188,8 @@ class ReceiverLink:
     def _keep_up(self) -> None:
         attempt = 0
         while not self._stop.is_set():
-            session = _Session(self._broker, self._receiver, self._acknowledgement)
+            client_id = f"{self._receiver}-{secrets.token_hex(4)}"
+            session = BrokerSession(self._broker, client_id, self._terms, self._acknowledgement)
             began = time.monotonic()
             try:
                 why = session.open(self._stop)
@@ -206,7 +209,7 @@ class ReceiverLink:
             attempt += 1
             self._stop.wait(most * random.uniform(0.5, 1))  # noqa: S311 - spreads load only
 
-    def _acknowledgement(self, payload: bytes) -> None:
+    def _acknowledgement(self, _topic: str, payload: bytes) -> None:
         try:
             self._given.put(msgspec.json.decode(payload, type=ReceptionAck))
         except msgspec.DecodeError:
@@ -220,89 +223,3 @@ class ReceiverLink:
 
 def _now() -> Instant:
     return Instant(time.monotonic_ns())
-
-
-class _Session:
-    """One TCP connection from connect to its end."""
-
-    def __init__(
-        self, broker: BrokerAddress, receiver: str, acknowledgement: Callable[[bytes], None]
-    ) -> None:
-        self._broker = broker
-        self._topic = topic(receiver, RECEPTION_ACK)
-        self._acknowledgement = acknowledgement
-        self._ready = threading.Event()
-        self._over = threading.Event()
-        self._why = "connection lost"
-        # A random id: whoever knew it could throw us out by taking it (MQTT 3.1.1, 3.1.4-2).
-        self.client = mqtt.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=f"{receiver}-{secrets.token_hex(4)}",
-            clean_session=True,
-            protocol=mqtt.MQTTv311,
-            reconnect_on_failure=False,
-        )
-        self.client.connect_timeout = SET_UP_S
-        self.client.on_connect = self._connected
-        self.client.on_subscribe = self._subscribed
-        self.client.on_disconnect = self._disconnected
-        self.client.on_message = self._message
-
-    def open(self, stop: threading.Event) -> str | None:
-        """Connect and subscribe. None when all is granted, else the reason it failed."""
-        try:
-            context = ssl.create_default_context(cafile=str(self._broker.ca))
-            context.load_cert_chain(self._broker.cert, self._broker.key)
-            self.client.tls_set_context(context)
-            self.client.connect(self._broker.host, self._broker.port, keepalive=KEEPALIVE_S)
-        except (OSError, ValueError) as error:
-            return f"{self._broker.host}:{self._broker.port}: {error}"
-        self.client.loop_start()
-        limit = time.monotonic() + SET_UP_S
-        while not (self._ready.is_set() or self._over.is_set() or stop.is_set()):
-            self._ready.wait(0.05)
-            if time.monotonic() > limit:
-                return "the broker does not answer"
-        return None if self._ready.is_set() else self._why
-
-    def lasts(self, stop: threading.Event) -> str:
-        """Block until the connection or the link ends; the reason."""
-        while not stop.is_set():
-            if self._over.wait(0.2):
-                return self._why
-        return "stopped"
-
-    def close(self) -> None:
-        """Leave politely if still there, and end the network thread."""
-        with contextlib.suppress(OSError, ValueError):
-            self.client.disconnect()
-        self.client.loop_stop()
-
-    def _fail(self, why: str) -> None:
-        self._why = why
-        self._over.set()
-
-    def _connected(
-        self, client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any
-    ) -> None:
-        if code.is_failure:
-            self._fail(f"the broker refuses us: {code}")
-        else:
-            client.subscribe(self._topic, 0)
-
-    def _subscribed(
-        self, _client: mqtt.Client, _data: Any, _mid: int, codes: list[ReasonCode], _props: Any
-    ) -> None:
-        if any(code.is_failure for code in codes):
-            self._fail("the broker gives us no right to read our acknowledgements")
-        else:
-            self._ready.set()
-
-    def _disconnected(
-        self, _client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any
-    ) -> None:
-        if not self._over.is_set():
-            self._fail(f"connection lost: {code}")
-
-    def _message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
-        self._acknowledgement(bytes(message.payload))

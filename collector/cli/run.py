@@ -18,7 +18,8 @@ from collector import CollectorError
 from collector.adapters.authority import Authority
 from collector.adapters.broker_log import Refused
 from collector.adapters.broker_nats import DEFAULT_PORT, NatsBroker
-from collector.adapters.mqtt_link import BrokerAddress, LinkState, MqttLink
+from collector.adapters.broker_session import BrokerAddress
+from collector.adapters.mqtt_link import LinkState, MqttLink
 from collector.adapters.registry import Registry
 from collector.cli.options import (
     DataOption,

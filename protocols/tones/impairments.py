@@ -48,20 +48,6 @@ def noise_floor(samples: Samples, level_dbm0: float, chance: np.random.Generator
     return _whole(samples + chance.normal(0.0, rms, len(samples)))
 
 
-def shifted(samples: Samples, offset: float) -> Samples:
-    """Every frequency times 1 + `offset` (a wrong clock): resampled, so times change with it."""
-    count = int(len(samples) / (1.0 + offset))
-    if count < 2:
-        return samples[:0]
-    at = np.arange(count) * (1.0 + offset)
-    whole = np.minimum(at.astype(np.int64), len(samples) - 1)
-    padded = np.concatenate((np.zeros(16), samples.astype(np.float64), np.zeros(17)))
-    taps = np.arange(-15, 17)
-    distance = (at - whole)[:, None] - taps
-    kernel = np.sinc(distance) * (0.5 + 0.5 * np.cos(np.pi * distance / 17.0))
-    return _whole((padded[whole[:, None] + taps + 16] * kernel).sum(axis=1))
-
-
 def echo(samples: Samples, delay_ms: float, loss_db: float) -> Samples:
     """The signal comes back weaker by `loss_db` after `delay_ms`. Length stays."""
     return mixed(samples, echo_alone(samples, delay_ms, loss_db))

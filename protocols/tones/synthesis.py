@@ -100,11 +100,6 @@ class Player:
         """Nothing left but silence (an exchange tone never ends by itself)."""
         return not len(self._current) and not self._queue and self._exchange is None
 
-    @property
-    def pending_ms(self) -> float:
-        """What is left of the element being played; queued elements are not counted."""
-        return len(self._current) * 1000.0 / RATE_HZ
-
     def play(self, items: Iterable[Playable]) -> None:
         """Add to the end of the queue. Ends an exchange tone. Raises ValueError for a bad key."""
         items = list(items)

@@ -18,7 +18,8 @@ import pytest
 from collector.adapters.authority import Authority
 from collector.adapters.broker_host import free_port
 from collector.adapters.broker_mosquitto import write_fragment
-from collector.adapters.mqtt_link import BrokerAddress, LinkState, MqttLink
+from collector.adapters.broker_session import BrokerAddress
+from collector.adapters.mqtt_link import LinkState, MqttLink
 from collector.adapters.registry import Registry, Role
 from protocols.mqtt.topics import topic
 from tests.support import identity_rig as checks
