@@ -38,6 +38,7 @@ HUNG_UP = {
     "no_carrier": "the caller hung up: NO CARRIER",
     "busy": "the caller hung up: busy tone",
 }
+MORE = {"law": "rings = 1", "noisy": "rings = 1", "linear": "baud = 230400"}
 SICK = {"deaf": {"deaf": True}, "fast": {"fast": 50}}
 DOWN = {"deaf": "down: modem_gone", "fast": "down: modem_error"}
 CAUSES = HUNG_UP | dict.fromkeys(SICK, "the modem is gone")
@@ -59,7 +60,7 @@ def test_reports_of_all_kinds_of_modem_are_in_the_spool(tmp_path: Path) -> None:
     async def run(modems: dict[str, AnsweringModemSim]) -> None:
         modems["noisy"].set(garbage=True, no_caller_id=True)
         config = HEAD + "".join(
-            modem_table(name, modem.device, "baud = 230400" if name == "linear" else "rings = 1")
+            modem_table(name, modem.device, MORE.get(name, ""))
             for name, modem in modems.items()
         )
         async with receiver_here(tmp_path, config) as here:
