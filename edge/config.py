@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from edge.config_bus import BusConfig, BusKeys, ModbusMap, Sabotage
 from edge.config_phone import PhoneConfig
 
 Name = Annotated[str, Meta(min_length=1, max_length=80)]
@@ -49,9 +50,17 @@ class Wiring(Enum):
 
 
 class Loop(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where a point is wired: `input` is "gpio:<BCM number>" or "adc:<chip>.<channel>"."""
+    """Where a point is wired: `input` is "gpio:<BCM number>", "adc:<chip>.<channel>", or on a bus
+    "bus:<bus>.<address>.<1..32, tamper or power>", where the node itself decodes and debounces.
+    """
 
-    input: Annotated[str, Meta(pattern=r"^(gpio:\d{1,2}|adc:\d\.[0-7])$")]
+    input: Annotated[
+        str,
+        Meta(
+            pattern=r"^(gpio:\d{1,2}|adc:\d\.[0-7]"
+            r"|bus:[a-z][a-z0-9]{0,11}\.\d{1,3}\.(\d{1,2}|tamper|power))$"
+        ),
+    ]
     wiring: Wiring = Wiring.NC
     debounce_ms: Millis = 50
     min_pulse_ms: Millis = 300
@@ -65,6 +74,10 @@ class ZoneConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     area: AreaNumber
     type: ZoneType
     loop: Loop
+    pair: Loop | None = None
+    """A second detector of another kind on the same zone: active only when both are inside
+    `timers.pair_s` (dual technology from two detectors, R103). Trouble of either is the zone's.
+    """
     name_zh: str = ""
     technology: str = ""
     detector: str = ""
@@ -112,6 +125,8 @@ class UserConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     name: Name
     code_hash: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
     duress_hash: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
+    card_hash: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """From `tocsin-edge hash-code --card`: a card at a bus reader stands for the code."""
     areas: tuple[AreaNumber, ...] = ()
     """Empty: all areas."""
     may_test: bool = False
@@ -124,6 +139,7 @@ class Timers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     cancel_window_s: Annotated[float, Meta(ge=300, le=3600)] = 300
     siren_s: Annotated[float, Meta(ge=30, le=1200)] = 300
     cross_zone_s: Annotated[float, Meta(ge=10, le=3600)] = 120
+    pair_s: Annotated[float, Meta(ge=1, le=60)] = 10
     swinger_quiet_s: Annotated[float, Meta(ge=60, le=86_400)] = 8 * 3600
     recent_close_s: Annotated[float, Meta(ge=0, le=600)] = 120
     power_up_ignore_s: Annotated[float, Meta(ge=0, le=120)] = 60
@@ -226,3 +242,7 @@ class PanelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     hardware: Hardware = Hardware()
     clock: ClockConfig = ClockConfig()
     journal: JournalConfig = JournalConfig()
+    buses: tuple[BusConfig, ...] = ()
+    modbus_maps: tuple[ModbusMap, ...] = ()
+    bus_keys: BusKeys = BusKeys()
+    sabotage: Sabotage = Sabotage()

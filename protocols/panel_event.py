@@ -44,6 +44,12 @@ class Code(IntEnum):
     PANEL_SHUTDOWN = 308
     BATTERY_MISSING = 311
     SOUNDER_FAULT = 320
+    BUS_FAULT = 331
+    """A whole detector bus cannot be used: adapter gone, cable cut or shorted."""
+    NODE_LOST = 333
+    """A bus node does not answer as itself. `zone` is its address, as of all NODE_ codes."""
+    NODE_POWER = 337
+    NODE_TAMPER = 341
     PATH_IP_FAULT = 350
     PATH_PHONE_FAULT = 351
     FAILED_TO_COMMUNICATE = 354
@@ -104,6 +110,20 @@ class Code(IntEnum):
     """Arm state could not be restored; the panel armed itself rather than guess disarmed."""
     RECORDS_UNAVAILABLE = 1027
     OUTPUT_FAULT = 1028
+    NODE_FORGED = 1031
+    """Frames of a node that its key did not make, in clear text, replayed, or a wrong key (R99)."""
+    NODE_OVERFLOW = 1032
+    """A node had to drop changes; what its inputs are now was told."""
+    NODE_DUPLICATE = 1033
+    """Two nodes answer at one address."""
+    BUS_NOISE = 1034
+    """So many bad frames that the bus is not sound, or a node that never stops talking."""
+    NODE_RESTARTED = 1035
+    """A node came up anew; `detail` tells its reset cause."""
+    NODE_UPDATED = 1036
+    """A node runs another firmware (NEW), or went back to its last good one (RESTORE)."""
+    SABOTAGE = 1037
+    """Several nodes, or nodes and paths, vanished together; `detail` lists the parts."""
     PHONE_BATCH = 1030
     """Lists the Records a phone call carried (`phone_batch`): for joining, no Occurrence."""
 
@@ -163,6 +183,10 @@ _EXACT: dict[int, Priority] = {
     Code.ZONE_TAMPER: Priority.TAMPER,
     Code.SENSOR_MASKED: Priority.TAMPER,
     Code.PATHS_TAMPERED: Priority.TAMPER,
+    Code.NODE_TAMPER: Priority.TAMPER,
+    Code.NODE_FORGED: Priority.TAMPER,
+    Code.NODE_DUPLICATE: Priority.TAMPER,
+    Code.SABOTAGE: Priority.TAMPER,
     Code.DURESS: Priority.HOLDUP,
     Code.ALARM_CANCEL: Priority.BURGLARY,
     Code.ABORT: Priority.BURGLARY,

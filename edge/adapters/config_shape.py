@@ -17,9 +17,12 @@ from msgspec import inspect
 from edge.adapters.config_problem import ABSENT, Phrase, Report
 
 _PATTERNS: Final[dict[str, Phrase]] = {
-    r"^(gpio:\d{1,2}|adc:\d\.[0-7])$": Phrase(
-        'a pin like "gpio:17" or a converter input like "adc:0.3"',
-        '引脚如 "gpio:17"，或模数转换输入如 "adc:0.3"',
+    (
+        r"^(gpio:\d{1,2}|adc:\d\.[0-7]"
+        r"|bus:[a-z][a-z0-9]{0,11}\.\d{1,3}\.(\d{1,2}|tamper|power))$"
+    ): Phrase(
+        'a pin like "gpio:17", a converter input like "adc:0.3" or a bus input like "bus:main.5.3"',
+        '引脚如 "gpio:17"，模数转换输入如 "adc:0.3"，或总线输入如 "bus:main.5.3"',
     ),
     r"^([01]\d|2[0-3]):[0-5]\d$": Phrase('a local time like "08:30"', '当地时间，如 "08:30"'),
     r"^[0-9*#,]{1,32}$": Phrase(

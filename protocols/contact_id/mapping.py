@@ -35,9 +35,15 @@ STANDARD_CODES: Final[dict[int, int]] = {
     Code.RECORDS_UNAVAILABLE: 624,
     Code.CLOCK_STEPPED: Code.CLOCK_SET,
     Code.OUTPUT_FAULT: Code.SOUNDER_FAULT,
+    Code.NODE_FORGED: Code.NODE_TAMPER,
+    Code.NODE_DUPLICATE: Code.NODE_TAMPER,
+    Code.NODE_OVERFLOW: Code.NODE_LOST,
+    Code.BUS_NOISE: Code.BUS_FAULT,
+    Code.SABOTAGE: Code.PANEL_TAMPER,
 }
 """Tocsin's own codes that have a standard neighbour. The rest goes by MQTT only: a door opened with
-no alarm, delays, alarm memory, arming refused, entry route, siren silenced, the centre's own."""
+no alarm, delays, alarm memory, arming refused, entry route, siren silenced, a node's restart or
+update, the centre's own."""
 
 
 def phone_code_of(code: int) -> int | None:

@@ -60,8 +60,7 @@ def test_reports_of_all_kinds_of_modem_are_in_the_spool(tmp_path: Path) -> None:
     async def run(modems: dict[str, AnsweringModemSim]) -> None:
         modems["noisy"].set(garbage=True, no_caller_id=True)
         config = HEAD + "".join(
-            modem_table(name, modem.device, MORE.get(name, ""))
-            for name, modem in modems.items()
+            modem_table(name, modem.device, MORE.get(name, "")) for name, modem in modems.items()
         )
         async with receiver_here(tmp_path, config) as here:
             await comes(lambda: all(here.line(name).state == "idle" for name in modems))

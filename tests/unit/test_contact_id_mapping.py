@@ -24,6 +24,8 @@ NOT_ON_THE_PHONE = {
     Code.ARMING_REFUSED,
     Code.ENTRY_DOOR_OPENED,
     Code.SIREN_SILENCED,
+    Code.NODE_RESTARTED,
+    Code.NODE_UPDATED,
     Code.PHONE_BATCH,  # told by its mark
     *(code for code in Code if 1100 <= code < 1200),  # the centre's own
 }
