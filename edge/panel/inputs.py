@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from edge.bus.node_fault import NodeFault
 from edge.field.reading import Reading
 
 
@@ -137,4 +138,14 @@ class Booted:
     cause: str = ""
 
 
-PanelInput = Reading | CodeEntry | StandDown | RemoteTest | PathChanged | Fault | LocalTime | Booted
+PanelInput = (
+    Reading
+    | CodeEntry
+    | StandDown
+    | RemoteTest
+    | PathChanged
+    | Fault
+    | NodeFault
+    | LocalTime
+    | Booted
+)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from operator import itemgetter
 from typing import Final, assert_never
 
+from edge.bus.node_fault import NodeFault
 from edge.config import PanelConfig
 from edge.field.reading import Reading
-from edge.panel import alarms, areas, reconcile, schedule, trials, users, zones
+from edge.panel import alarms, areas, nodes, reconcile, sabotage, schedule, trials, users, zones
 from edge.panel.areas import Cause
 from edge.panel.effects import Effect, SetOutput
 from edge.panel.inputs import (
@@ -121,11 +122,14 @@ class Panel:
                 self._path(given)
             case Fault():
                 self._fault(given)
+            case NodeFault():
+                nodes.told(p, given)
             case LocalTime():
                 schedule.told(p, given)
             case Booted():
                 code = Code.PANEL_RESET if given.same_boot else Code.BOOT
                 p.emit(code, detail=given.cause)
+                sabotage.restarted(p)
             case _:
                 assert_never(given)
         return self._flush()
@@ -190,6 +194,10 @@ class Panel:
         state = self._p.state
         if state.hold_until is not None:
             yield state.hold_until, self._release, 0
+        if state.sabotage.held_until is not None:
+            yield state.sabotage.held_until, self._judge_vanished, 0
+        if state.sabotage.gather_until is not None:
+            yield state.sabotage.gather_until, self._tell_sabotage, 0
         for number, area in state.areas.items():
             if area.until is not None:
                 yield area.until, self._area_timeout, number
@@ -209,6 +217,12 @@ class Panel:
 
     def _release(self, _: int) -> None:
         zones.release_held(self._p)
+
+    def _judge_vanished(self, _: int) -> None:
+        sabotage.release(self._p)
+
+    def _tell_sabotage(self, _: int) -> None:
+        sabotage.tell(self._p)
 
     def _area_timeout(self, number: int) -> None:
         self._p.state.areas[number].until = None
@@ -252,6 +266,8 @@ class Panel:
         down = p.state.paths_down
         path = clean(change.path)
         if change.up is not (path in down):
+            if change.up:
+                sabotage.there(p, f"path:{path}")
             return
         code = _PATH_CODE.get(path, Code.FAILED_TO_COMMUNICATE)
         if change.up:
@@ -260,6 +276,7 @@ class Panel:
             down.append(path)
         q = Qualifier.RESTORE if change.up else Qualifier.NEW
         p.emit(code, q, detail=f"{path} {change.cause}".rstrip())
+        (sabotage.there if change.up else sabotage.vanished)(p, f"path:{path}")
 
     def _fault(self, fault: Fault) -> None:
         p = self._p

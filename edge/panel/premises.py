@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from edge.bus.bus_machine import bus_points
 from edge.config import AreaConfig, PanelConfig, UserConfig, ZoneConfig, ZoneType
 from edge.field.reading import ReadingState
 from edge.panel.effects import Effect, Emit
@@ -44,6 +45,15 @@ def clean(text: str) -> str:
     return short if short.isascii() else short.encode("utf-8", "replace").decode("utf-8")
 
 
+def _on_node(config: PanelConfig) -> dict[str, str]:
+    found = {name: str(node) for name, (node, _) in bus_points(config).items()}
+    for zone in config.zones:
+        name = f"zone:{zone.number}"
+        if zone.pair is not None and f"{name}/pair" not in found:
+            found.pop(name, None)  # either loop may be the lost one: it counts as wired
+    return found
+
+
 class Premises:
     """Mutable; belongs to one Panel. `now` is the instant being worked on."""
 
@@ -64,6 +74,8 @@ class Premises:
             for zone in config.zones
         }
         """By zone: the cross-zone zones whose alarm its trip completes."""
+        self.on_node = _on_node(config)
+        """Points that are on a bus alone, and their node."""
         self.codes: dict[str, tuple[UserConfig, bool]] = {}
         for user in config.users:
             self.codes.setdefault(user.code_hash, (user, False))

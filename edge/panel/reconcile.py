@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.panel import areas
+from edge.panel import areas, nodes
 from edge.panel.premises import Premises
 from edge.panel.state import PanelState
 from edge.panel.users import may_bypass
@@ -31,6 +31,7 @@ def fit(p: Premises, fresh: PanelState) -> None:
     if state.lost_verdict and not state.lost:
         state.lost_verdict = False
         p.emit(Code.PANEL_TAMPER, Qualifier.RESTORE, detail="points_lost")
+    nodes.fit(p)
     for zone in p.config.zones:
         if state.zones[zone.number].bypass is not None and not may_bypass(zone):
             areas.unbypass(p, zone, 0, "config")

@@ -94,6 +94,23 @@ class AreaState(msgspec.Struct, omit_defaults=True):
     close_settled: int | None = None
 
 
+class SabotageState(msgspec.Struct, omit_defaults=True):
+    """Parts that vanish together, see `sabotage.py`."""
+
+    seen: list[str] = []
+    """Parts that were there once: only these can vanish."""
+    gone: dict[str, Instant] = {}
+    """Parts missing now, and since when."""
+    gathered: list[str] = []
+    """Parts of the next event."""
+    gather_until: Instant | None = None
+    told: list[str] = []
+    """Parts of the standing verdict; empty: none."""
+    held_from: Instant | None = None
+    held_until: Instant | None = None
+    """Between the two nothing is judged."""
+
+
 class Clock(msgspec.Struct, array_like=True):
     """Last LocalTime and when it came."""
 
@@ -119,6 +136,9 @@ class PanelState(msgspec.Struct, omit_defaults=True):
     strobe: bool = False
     latched: bool = False
     faults: dict[int, str] = {}
+    node_faults: dict[str, dict[int, str]] = {}
+    """Of each bus node ("main.3", a whole bus "main.-1"): code and detail."""
+    sabotage: SabotageState = msgspec.field(default_factory=SabotageState)
     paths_down: list[str] = []
     lost: dict[str, Instant] = {}
     """Points without data, and since when."""
@@ -170,12 +190,22 @@ def decode(raw: bytes) -> Snapshot | None:
 
 def digest_of(config: PanelConfig) -> str:
     """Digest of what the panel machine judges by."""
-    parts = (config.areas, config.zones, config.users, config.points, config.outputs, config.timers)
+    parts = (
+        config.areas,
+        config.zones,
+        config.users,
+        config.points,
+        config.outputs,
+        config.timers,
+        config.buses,
+        config.sabotage,
+    )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
 _AREA = ("until", "exit_ends", "siren_until", "closed_at", "alarm_at", "cancel_until")
 _POINT = ("tripped_at",)
+_SABOTAGE = ("gather_until", "held_from", "held_until")
 _PANEL = ("lock_until", "walk_until", "test_until", "hold_until", "siren_until", "periodic_at")
 
 
@@ -189,6 +219,9 @@ def shift(state: PanelState, by_ns: int) -> None:
                 setattr(owner, name, at + by_ns)
 
     move(state, _PANEL)
+    move(state.sabotage, _SABOTAGE)
+    gone = state.sabotage.gone
+    state.sabotage.gone = {part: Instant(at + by_ns) for part, at in gone.items()}
     for area in state.areas.values():
         move(area, _AREA)
     for point in (*state.zones.values(), *state.points.values()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge.panel import sabotage
 from edge.panel.premises import Premises
 from edge.panel.state import AreaMode
 from protocols.instants import Instant
@@ -120,4 +121,11 @@ def faults_of(p: Premises) -> tuple[str, ...]:
     ]
     found += [f"path:{path}" for path in p.state.paths_down]
     found += [f"fault:{code} {detail}".rstrip() for code, detail in p.state.faults.items()]
+    found += [
+        f"fault:{code} {node} {detail}".rstrip()
+        for node, faults in p.state.node_faults.items()
+        for code, detail in faults.items()
+    ]
+    if p.state.sabotage.told:
+        found.append(f"sabotage {sabotage.listed(p.state.sabotage.told)}")
     return tuple(found)
