@@ -60,11 +60,21 @@ class _Point:
 
 
 def loops(config: PanelConfig) -> Iterator[tuple[str, Loop]]:
-    """Every point's name and loop, zones first."""
+    """Name and loop of every point on the panel's own inputs, zones first; buses are not ours.
+
+    The second loop of a pair is "zone:<n>/pair".
+    """
     for zone in config.zones:
-        yield f"zone:{zone.number}", zone.loop
+        yield from _wired(f"zone:{zone.number}", zone.loop)
+        if zone.pair is not None:
+            yield from _wired(f"zone:{zone.number}/pair", zone.pair)
     for point in config.points:
-        yield point.role, point.loop
+        yield from _wired(point.role, point.loop)
+
+
+def _wired(name: str, loop: Loop) -> Iterator[tuple[str, Loop]]:
+    if not loop.input.startswith("bus:"):
+        yield name, loop
 
 
 class FieldMachine:

@@ -35,7 +35,11 @@ _POINT_SOUNDS: Final = frozenset({Code.PANEL_TAMPER, Code.SOUNDER_FAULT})
 def read(p: Premises, reading: Reading) -> None:
     """Take one Reading. The same state again is no news, unless a whole pulse was seen."""
     kind, _, number = reading.point.partition(":")
+    number, _, half = number.partition("/")
     zone = p.zones.get(int(number)) if kind == "zone" and number.isdecimal() else None
+    if zone is not None and half:
+        _alone(p, zone, half, reading)
+        return
     if zone is not None:
         point = p.state.zones[zone.number]
     else:
@@ -164,6 +168,19 @@ def _lost(p: Premises, reading: Reading) -> None:
         names = ",".join(name.removeprefix("zone:") for name in together)
         p.emit(Code.PANEL_TAMPER, detail=f"points_lost:{names}")
         p.latch_panel()
+
+
+def _alone(p: Premises, zone: ZoneConfig, half: str, reading: Reading) -> None:
+    """One detector of a pair without the other: no alarm, kept as evidence (R103, H4)."""
+    if reading.state is ReadingState.ALARM:
+        p.emit(
+            Code.ZONE_STATE,
+            Qualifier.STATUS,
+            area=zone.area,
+            zone=zone.number,
+            test=p.marked(zone),
+            detail=f"alone:{half}",
+        )
 
 
 def _stranger(p: Premises, reading: Reading) -> None:
