@@ -1,10 +1,13 @@
-"""User codes are kept only as scrypt hashes; the panel machine never sees a code."""
+"""User codes and cards are kept only as scrypt hashes; the panel machine never sees a code."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 from typing import Final
+
+from edge.panel.keypad import CARD_BITS, card_text
 
 _COST: Final = 2**14
 """16 MiB and some 40 ms on a PC: a keypad does not notice. Six digits stay guessable off line in
@@ -16,6 +19,21 @@ def hash_code(code: str, salt_hex: str) -> str:
     return hashlib.scrypt(
         code.encode(), salt=bytes.fromhex(salt_hex), n=_COST, r=8, p=1, maxmem=64 << 20, dklen=32
     ).hex()
+
+
+def card_of(given: str) -> str | None:
+    """A card as people write it, "26:01a2b3c0" (bits, then hex digits), as `hash_code` takes it.
+
+    None: no card (26 to 512 bits, as many whole bytes as they need).
+    """
+    found = re.fullmatch(r"(?:card:)?(\d{1,3}):([0-9a-fA-F]+)", given.strip(), re.ASCII)
+    if found is None or len(found[2]) % 2:
+        return None
+    bits, data = int(found[1]), bytes.fromhex(found[2])
+    return card_text(bits, data) if len(data) == (bits + 7) // 8 else None
+
+
+CARD_FORM: Final = f"<bits>:<hex>, {CARD_BITS[0]} to {CARD_BITS[1]} bits, such as 26:01a2b3c0"
 
 
 def code_problem(code: str, digits: int) -> str | None:

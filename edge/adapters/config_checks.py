@@ -307,7 +307,7 @@ def _codes(draft: Draft, report: Report) -> None:
     places = [
         (f"users[{index}].{field}", user.fields[field])
         for index, user in users
-        for field in ("code_hash", "duress_hash")
+        for field in ("code_hash", "duress_hash", "card_hash")
         if user.fields.get(field) is not None
     ]
     for key, value, first in _repeated(places):

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-SECRET_KEYS: Final = frozenset({"code_hash", "duress_hash", "code_salt"})
+SECRET_KEYS: Final = frozenset({"code_hash", "duress_hash", "card_hash", "code_salt"})
 VALUE_CHARS: Final = 60
 
 

@@ -199,7 +199,7 @@ class SetNodeOutput:
 
 @dataclass(frozen=True, slots=True)
 class SetLed:
-    """LED 0 of reader 0: lasting `colour`, or blinking with `blink` when not OFF."""
+    """LED 0 of reader 0: lasting `colour`; with `blink` both in turn (OFF: dark between)."""
 
     colour: Colour
     blink: Colour | None = None

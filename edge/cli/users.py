@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from edge.adapters.code_hash import code_problem, hash_code
+from edge.adapters.code_hash import CARD_FORM, card_of, code_problem, hash_code
 from edge.adapters.local_socket import CodeEntered, Reply, ask
 
 out = Console()
@@ -135,23 +135,35 @@ def hash_code_command(
         str, typer.Option(help="The file's code_salt; without it a new one is made.")
     ] = "",
     digits: Annotated[int, typer.Option(help="Digits of a code (grade 3: 6).")] = 6,
+    card: Annotated[
+        bool, typer.Option("--card", help="Hash a card as the reader told it: <bits>:<hex>.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Turn a code into the hash that the panel file holds.
 
     Example:  echo 246810 | tocsin-edge hash-code    then put code_hash under [[users]].
+    A card:   echo 26:01a2b3c0 | tocsin-edge hash-code --card --salt ...    then card_hash.
     """
     code = _code()
-    problem = code_problem(code, digits)
-    if problem:
-        err.print(f"[red]This code will not do:[/red] {problem}.")
-        raise typer.Exit(1)
+    if card:
+        found = card_of(code)
+        if found is None:
+            err.print(f"[red]This is no card:[/red] write {CARD_FORM}.")
+            raise typer.Exit(1)
+        code = found
+    else:
+        problem = code_problem(code, digits)
+        if problem:
+            err.print(f"[red]This code will not do:[/red] {problem}.")
+            raise typer.Exit(1)
     if salt and (len(salt) != 32 or any(c not in "0123456789abcdef" for c in salt)):
         err.print("[red]--salt[/red] is the 32 hex digits of code_salt in the panel file.")
         raise typer.Exit(2)
     salt = salt or secrets.token_hex(16)
     hashed = hash_code(code, salt)
+    name = "card_hash" if card else "code_hash"
     if as_json:
-        print(json.dumps({"code_salt": salt, "code_hash": hashed}))
+        print(json.dumps({"code_salt": salt, name: hashed}))
     else:
-        print(f'code_salt = "{salt}"\ncode_hash = "{hashed}"')
+        print(f'code_salt = "{salt}"\n{name} = "{hashed}"')

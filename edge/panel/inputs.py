@@ -28,6 +28,8 @@ class Arm:
     areas: tuple[int, ...] = ()
     mode: ArmMode = ArmMode.FULL
     force: bool = False
+    of_user: bool = False
+    """Only those of `areas` that are the user's: a keypad serves more areas than he may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Disarm:
     """Disarm `areas` (empty: all the user's). In a disarmed area: silence its sounders."""
 
     areas: tuple[int, ...] = ()
+    of_user: bool = False
+    """As in `Arm`."""
 
 
 @dataclass(frozen=True, slots=True)

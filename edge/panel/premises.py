@@ -79,6 +79,8 @@ class Premises:
         self.codes: dict[str, tuple[UserConfig, bool]] = {}
         for user in config.users:
             self.codes.setdefault(user.code_hash, (user, False))
+            if user.card_hash is not None:
+                self.codes.setdefault(user.card_hash, (user, False))
         for user in config.users:
             if user.duress_hash is not None:
                 self.codes.setdefault(user.duress_hash, (user, True))

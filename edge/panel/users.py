@@ -107,25 +107,32 @@ def _own_areas(p: Premises, user: UserConfig) -> list[int]:
     return [number for number in p.areas if not user.areas or number in user.areas]
 
 
-def _targets(p: Premises, user: UserConfig, wanted: tuple[int, ...]) -> list[int] | Refusal:
+def _targets(
+    p: Premises, user: UserConfig, wanted: tuple[int, ...], *, of_user: bool = False
+) -> list[int] | Refusal:
     own = _own_areas(p, user)
     if not wanted:
         return own
     if any(number not in p.areas for number in wanted):
         return Refusal.UNKNOWN_AREA
+    if of_user and any(number in own for number in wanted):
+        wanted = tuple(number for number in wanted if number in own)
     if any(number not in own for number in wanted):
         return Refusal.NOT_ALLOWED
     return list(dict.fromkeys(wanted))
 
 
 def _first_area(p: Premises, user: UserConfig, entry: CodeEntry) -> int:
-    wanted = entry.action.areas if isinstance(entry.action, Arm | Disarm) else ()
-    targets = _targets(p, user, wanted)
+    action = entry.action
+    if isinstance(action, Arm | Disarm):
+        targets = _targets(p, user, action.areas, of_user=action.of_user)
+    else:
+        targets = _own_areas(p, user)
     return targets[0] if isinstance(targets, list) and targets else 0
 
 
 def _arm(p: Premises, user: UserConfig, action: Arm) -> _Outcome:
-    targets = _targets(p, user, action.areas)
+    targets = _targets(p, user, action.areas, of_user=action.of_user)
     if isinstance(targets, Refusal):
         return targets, ()
     if any(p.state.areas[n].mode in (AreaMode.ENTRY, AreaMode.ALARM) for n in targets):
@@ -159,7 +166,7 @@ def _arm(p: Premises, user: UserConfig, action: Arm) -> _Outcome:
 
 
 def _disarm(p: Premises, user: UserConfig, action: Disarm) -> _Outcome:
-    targets = _targets(p, user, action.areas)
+    targets = _targets(p, user, action.areas, of_user=action.of_user)
     if isinstance(targets, Refusal):
         return targets, ()
     for number in targets:
