@@ -241,7 +241,25 @@ class AskReport:
     """Have the node tell its NodeReport."""
 
 
-NodeCommand = SetNodeOutput | SetLed | Beep | Pair | ClosePairing | Rekey | SendFirmware | AskReport
+@dataclass(frozen=True, slots=True)
+class SetCommunication:
+    """Move the node to this address and speed (OSDP COMSET); it leaves its present place."""
+
+    address: int
+    baud: int
+
+
+NodeCommand = (
+    SetNodeOutput
+    | SetLed
+    | Beep
+    | Pair
+    | ClosePairing
+    | Rekey
+    | SendFirmware
+    | AskReport
+    | SetCommunication
+)
 
 
 @dataclass(frozen=True, slots=True)

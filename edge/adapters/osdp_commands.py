@@ -1,0 +1,118 @@
+"""NodeCommands as libosdp's command dicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import osdp_sys
+
+from edge.bus.bus_types import (
+    AskReport,
+    Beep,
+    ClosePairing,
+    Colour,
+    NodeCommand,
+    Pair,
+    Rekey,
+    SendFirmware,
+    SetCommunication,
+    SetLed,
+    SetNodeOutput,
+)
+from protocols.osdp import codes
+
+OUTPUT_OFF: Final = 1
+"""Output control codes: permanent, timed operation aborted."""
+OUTPUT_ON: Final = 2
+LED_SET: Final = 1
+LED_SET_TEMPORARY: Final = 2
+BUZZER_OFF: Final = 1
+BUZZER_ON: Final = 2
+BLINK_DS: Final = 5
+FIRMWARE_FILE: Final = 1
+"""FileTransfer type: opaque."""
+LASTING = SetNodeOutput | SetLed | AskReport | SendFirmware
+"""Sent again in a new session; a beep would come too late."""
+
+
+@dataclass(slots=True)
+class Running:
+    """The command under way."""
+
+    command: NodeCommand
+    token: int
+    tries: int = 0
+    generation: int | None = None
+    key: bytes = b""
+    refused: bool = False
+    moved_at: float = 0.0
+
+    @property
+    def code(self) -> int:
+        """Its OSDP command."""
+        return _CODES[type(self.command)]
+
+
+_CODES: Final[dict[type, int]] = {
+    SetNodeOutput: codes.OUT,
+    SetLed: codes.LED,
+    Beep: codes.BUZ,
+    Rekey: codes.KEYSET,
+    SendFirmware: codes.FILETRANSFER,
+    AskReport: codes.MFG,
+    SetCommunication: codes.COMSET,
+}
+
+
+def as_dict(running: Running) -> dict[str, Any] | None:
+    """None: it cannot be sent."""
+    match running.command:
+        case SetNodeOutput(number, on):
+            return {
+                "command": osdp_sys.CMD_OUTPUT,
+                "output_no": number - 1,
+                "control_code": OUTPUT_ON if on else OUTPUT_OFF,
+                "timer_count": 0,
+            }
+        case SetLed(colour, blink):
+            other = Colour.OFF if blink is None else blink
+            blinking = other is not Colour.OFF
+            return {
+                "command": osdp_sys.CMD_LED,
+                "reader": 0,
+                "led_number": 0,
+                "temporary": False,
+                "control_code": LED_SET,
+                "on_color": colour.value,
+                "off_color": other.value if blinking else colour.value,
+                "on_count": BLINK_DS,
+                "off_count": BLINK_DS if blinking else 0,
+            }
+        case Beep(times, on_ds, off_ds):
+            return {
+                "command": osdp_sys.CMD_BUZZER,
+                "reader": 0,
+                "control_code": BUZZER_ON if times else BUZZER_OFF,
+                "on_count": on_ds,
+                "off_count": off_ds,
+                "rep_count": times,
+            }
+        case Rekey():
+            if running.generation is None:
+                return None
+            return {"command": osdp_sys.CMD_KEYSET, "type": 1, "data": running.key}
+        case SendFirmware(image):
+            if not image:
+                return None
+            return {"command": osdp_sys.CMD_FILE_TX, "id": FIRMWARE_FILE, "flags": 0}
+        case AskReport():
+            return {
+                "command": osdp_sys.CMD_MFG,
+                "vendor_code": codes.VENDOR,
+                "data": bytes([codes.ASK_REPORT]),
+            }
+        case SetCommunication(address, baud):
+            return {"command": osdp_sys.CMD_COMSET, "address": address, "baud_rate": baud}
+        case Pair() | ClosePairing():
+            return None

@@ -1,0 +1,199 @@
+"""Whose turn it is on an OSDP bus. Pure: times come in, addresses go out.
+
+Live nodes in round robin; lost ones are probed in at most LOST_SHARE of the bus's time together,
+each at least every PROBE_LONGEST_S (users.md J4); a node whose change is not yet on disk is left
+alone until it is (J5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+LOST_SHARE: Final = 0.15
+"""Of the bus's time for lost nodes together, while any other is alive."""
+LOST_SHARE_ALONE: Final = 0.6
+PROBE_SHORTEST_S: Final = 0.5
+PROBE_LONGEST_S: Final = 9.0
+HOLD_LONGEST_S: Final = 5.0
+POLL_SHORTEST_S: Final = 0.052
+"""libosdp polls a node not before 50 ms after its last reply."""
+TIMEOUT_SHORTEST_S: Final = 0.02
+TIMEOUT_UNSEEN_S: Final = 0.04
+"""For a node never heard of; each fourth probe waits the whole reply time-out."""
+FAILURES: Final = 2
+
+
+@dataclass(slots=True)
+class Place:
+    """A node's place in the order. Times in seconds of one monotonic clock."""
+
+    address: int
+    due: float
+    well_at: float
+    failures: int = 0
+    lost: bool = False
+    seen: bool = False
+    held_until: float | None = None
+    probed_at: float = 0.0
+    probes: int = 0
+    smooth_s: float = 0.0
+    spread_s: float = 0.0
+    margin: float = 1.0
+
+
+class Turns:
+    """The order of one bus."""
+
+    def __init__(
+        self, addresses: tuple[int, ...], now: float, lost_after_s: float, timeout_s: float
+    ) -> None:
+        self._places = {a: Place(a, now, now) for a in addresses}
+        self._lost_after_s = lost_after_s
+        self._timeout_s = timeout_s
+        self._lost_free_at = now
+
+    def place(self, address: int) -> Place:
+        """For statistics."""
+        return self._places[address]
+
+    def restart(self, now: float) -> None:
+        """The port is back: everyone is due, the lost too, and no old silence counts."""
+        self._lost_free_at = now
+        for place in self._places.values():
+            place.due = now
+            place.well_at = now
+            place.failures = 0
+            place.held_until = None
+
+    def next(self, now: float) -> int | None:
+        """Whose turn it is now; None: nobody's before `wake`."""
+        self._release(now)
+        live: Place | None = None
+        lost: Place | None = None
+        for place in self._places.values():
+            if place.held_until is not None or place.due > now:
+                continue
+            if place.lost:
+                if lost is None or place.probed_at < lost.probed_at:
+                    lost = place
+            elif live is None or place.due < live.due:
+                live = place
+        if lost is not None:
+            overdue = now - lost.probed_at >= PROBE_LONGEST_S
+            if now >= self._lost_free_at or overdue:
+                return lost.address
+        return None if live is None else live.address
+
+    def wake(self, now: float) -> float:
+        """When to look again at the latest; not before `now`."""
+        times = [
+            p.held_until
+            if p.held_until is not None
+            else max(p.due, min(self._lost_free_at, p.probed_at + PROBE_LONGEST_S))
+            if p.lost
+            else p.due
+            for p in self._places.values()
+        ]
+        return max(now, min(times, default=now + 1.0))
+
+    def timeout_s(self, address: int) -> float:
+        """How long to wait for this node's first byte."""
+        place = self._places[address]
+        if not place.seen:
+            full = place.probes % 4 == 0
+            return self._timeout_s if full else min(TIMEOUT_UNSEEN_S, self._timeout_s)
+        usual = place.smooth_s + 4 * place.spread_s + 0.005
+        return min(max(usual, TIMEOUT_SHORTEST_S) * place.margin, self._timeout_s)
+
+    def answered(self, address: int, turnaround_s: float, now: float) -> None:
+        """A good reply: its turnaround."""
+        place = self._places[address]
+        if not place.seen:
+            place.seen = True
+            place.smooth_s = turnaround_s
+            place.spread_s = turnaround_s / 2
+        else:
+            off = abs(turnaround_s - place.smooth_s)
+            place.spread_s += (off - place.spread_s) / 8
+            place.smooth_s += (turnaround_s - place.smooth_s) / 8
+        place.margin = 1.0
+        place.due = now
+
+    def well(self, address: int, now: float, again_s: float = POLL_SHORTEST_S) -> bool:
+        """It is up and answered; next in `again_s`. True: it was lost before."""
+        place = self._places[address]
+        was_lost = place.lost
+        place.lost = False
+        place.failures = 0
+        place.well_at = now
+        place.due = now + again_s
+        return was_lost
+
+    def failed(self, address: int, spent_s: float, now: float, *, silent: bool = True) -> None:
+        """It did not answer well, or refused, which took `spent_s` of the bus's time."""
+        place = self._places[address]
+        place.failures += 1
+        place.probes += 1
+        if silent:
+            place.margin = min(place.margin * 1.5, 4.0) if not place.lost else 1.0
+        place.due = now
+        if place.lost:
+            place.probed_at = now
+            place.due = now + PROBE_SHORTEST_S
+            others = any(not p.lost for p in self._places.values())
+            share = LOST_SHARE if others else LOST_SHARE_ALONE
+            self._lost_free_at = now + spent_s * (1 - share) / share
+            if place.probes % 4 == 3 and place.seen:
+                place.margin = 4.0  # now and then the whole time: its turnaround may have changed
+
+    def later(self, address: int, at: float) -> None:
+        """It has nothing to say before `at`."""
+        self._places[address].due = at
+
+    def hurry(self, address: int, now: float) -> None:
+        """There is something for it."""
+        place = self._places[address]
+        if not place.lost:
+            place.due = min(place.due, now)
+
+    def all_lost(self, now: float) -> None:
+        """The port is gone."""
+        for place in self._places.values():
+            place.lost = True
+            place.held_until = None
+            place.probed_at = now
+
+    def hold(self, address: int, now: float) -> None:
+        """Not again before `release`, at most HOLD_LONGEST_S."""
+        self._places[address].held_until = now + HOLD_LONGEST_S
+
+    def release(self, address: int, now: float) -> None:
+        """What it said is on disk."""
+        place = self._places[address]
+        if place.held_until is not None:
+            place.held_until = None
+            place.well_at = max(place.well_at, now)  # it was our silence, not the node's
+            place.due = min(place.due, now)
+
+    def _release(self, now: float) -> None:
+        for place in self._places.values():
+            if place.held_until is not None and now >= place.held_until:
+                self.release(place.address, now)
+
+    def newly_lost(self, now: float) -> list[int]:
+        """Nodes without a good reply for so long, tried at least twice: told once."""
+        gone = []
+        for place in self._places.values():
+            if place.lost or place.held_until is not None:
+                continue
+            if now - place.well_at < self._lost_after_s:
+                continue
+            if place.failures >= FAILURES:
+                place.lost = True
+                place.probed_at = now
+                place.due = now + PROBE_SHORTEST_S / 2
+                gone.append(place.address)
+            else:
+                place.due = min(place.due, place.well_at)  # first of all: is it there?
+        return gone
