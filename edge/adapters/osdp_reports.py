@@ -17,7 +17,7 @@ from edge.bus.bus_types import (
     NodeId,
     NodeReport,
 )
-from protocols.osdp import codes
+from protocols.osdp import codes, node_report
 
 INPUTS_MOST: Final = 32
 _KEYS: Final = {0x7F: "*", 0x0D: "#", **{ord(key): key for key in "0123456789*#"}}
@@ -70,14 +70,12 @@ def _vendor(node: NodeId, data: bytes) -> BusEvent | None:
         return ChangesLost(node, data[1] | data[2] << 8)
     if data[:1] != bytes([codes.REPORT_NODE]):
         return None
-    from protocols.osdp import node_report
-
     told = node_report.decode(data)
     if told is None:
         return None
     return NodeReport(
         node,
-        node_report.reset_text(told.reset_cause),
+        told.cause,
         told.resets,
         told.lost_changes,
         told.supply_mv,

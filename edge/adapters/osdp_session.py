@@ -125,12 +125,12 @@ class Session:
 
     def reset(self) -> None:
         """Begin anew at once, whatever libosdp is waiting for."""
-        if self._outbox:
-            # Out of its wait for a reply libosdp comes at once only by a broken one.
-            self._inbox = _broken_reply(self.address)
-            self._outbox = b""
         self._panel.disable_pd(0)
-        for _ in range(_REFRESHES):
+        for _ in range(2 * _REFRESHES):
+            if self._outbox:
+                # Out of its wait for a reply libosdp comes at once only by a broken one.
+                self._inbox = _broken_reply(self.address)
+                self._outbox = b""
             self._panel.refresh()
             if not self._panel.is_pd_enabled(0):
                 break
