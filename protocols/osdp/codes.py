@@ -97,3 +97,28 @@ ASK_REPORT = 1
 """MFG: send a REPORT_NODE."""
 ASK_RESTART = 2
 """MFG: restart now."""
+
+KEY_STAR = 0x7F
+"""Of KEYPAD replies: "*" is told as DEL, "#" as CR; digits are ASCII."""
+KEY_HASH = 0x0D
+
+CAPABILITY_INPUTS = 1
+CAPABILITY_OUTPUTS = 2
+CAPABILITY_CARD_FORMAT = 3
+CAPABILITY_LED = 4
+CAPABILITY_AUDIBLE = 5
+CAPABILITY_CHECK = 8
+CAPABILITY_SECURITY = 9
+CAPABILITY_RECEIVE_SIZE = 10
+CAPABILITY_READERS = 13
+CAPABILITY_VERSION = 16
+
+FILE_OK = 0
+"""Of FTSTAT: part taken. Below zero (two's complement in 16 bits): refused."""
+FILE_PROCESSED = 1
+FILE_WILL_RESET = 2
+FILE_BUSY = 3
+"""All there, not finished with it: ask again with empty parts."""
+FILE_ABORT = -1
+FILE_UNRECOGNISED = -2
+FILE_MALFORMED = -3
