@@ -116,9 +116,10 @@ def _areas(draft: Draft, report: Report) -> None:
 def _wired(draft: Draft) -> Iterator[tuple[str, Draft]]:
     for name in ("zones", "points"):
         for index, item in _several(draft, name):
-            loop = item.fields.get("loop")
-            if isinstance(loop, Draft):
-                yield f"{name}[{index}].loop", loop
+            for field in ("loop", "pair"):
+                loop = item.fields.get(field)
+                if isinstance(loop, Draft):
+                    yield f"{name}[{index}].{field}", loop
 
 
 def _loops(draft: Draft, report: Report) -> None:
@@ -127,7 +128,7 @@ def _loops(draft: Draft, report: Report) -> None:
     apart = True
     for key, found in _wired(draft):
         loop: Loop | None = found.whole
-        if loop is None:
+        if loop is None or loop.input.startswith("bus:"):
             continue
         on_pin = loop.input.startswith("gpio:")
         if on_pin != (loop.wiring in _PINS):

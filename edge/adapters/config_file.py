@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.adapters import (
+    config_bus_checks,
+    config_bus_warnings,
     config_checks,
+    config_detectors,
     config_phone_checks,
     config_places,
     config_shape,
@@ -46,13 +49,18 @@ def load_checked(path: Path, *, files: bool = True) -> Checked:
     draft = config_shape.convert(data, PanelConfig, report)
     config_checks.refuse(draft, report)
     config_phone_checks.refuse(draft, report)
+    config_bus_checks.refuse(draft, report)
+    config_detectors.refuse(draft, report)
     if files:
         config_places.refuse(draft, path, report, warnings)
+        config_bus_checks.keys(draft, path.parent, warnings)
     if report.problems or draft.whole is None:
         raise ConfigError(tuple(report.problems))
     config: PanelConfig = draft.whole
     config_warnings.warn(config, warnings)
     config_phone_checks.warn(config, warnings)
+    config_bus_warnings.warn(config, warnings)
+    config_detectors.warn(config, warnings)
     return Checked(config, tuple(warnings.problems))
 
 
@@ -64,10 +72,14 @@ def check(config: PanelConfig, file: str = "panel.toml") -> Checked:
     draft = config_shape.convert(msgspec.to_builtins(config), PanelConfig, report)
     config_checks.refuse(draft, report)
     config_phone_checks.refuse(draft, report)
+    config_bus_checks.refuse(draft, report)
+    config_detectors.refuse(draft, report)
     if report.problems:
         raise ConfigError(tuple(report.problems))
     config_warnings.warn(config, warnings)
     config_phone_checks.warn(config, warnings)
+    config_bus_warnings.warn(config, warnings)
+    config_detectors.warn(config, warnings)
     return Checked(config, tuple(warnings.problems))
 
 
