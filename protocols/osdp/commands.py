@@ -85,7 +85,7 @@ class Device:
         return False
 
     def file_part(self, kind: int, total: int, offset: int, data: bytes) -> "tuple[int, int]":
-        """FTSTAT status (codes.FILE_*) and how long it wants to be left alone. No data: still busy?"""
+        """FTSTAT status (codes.FILE_*) and a pause for it. No data: are you still busy?"""
         return -1, 0
 
     def abort_file(self) -> None:

@@ -205,7 +205,7 @@ class Peripheral:
                 codes.append(ord(key))
         for start in range(0, len(codes), KEYS_LIMIT):
             part = codes[start : start + KEYS_LIMIT]
-            self._queue.put(KEYPAD, bytes([0, len(part), *part]), self._now_ms)
+            self._queue.put(KEYPAD, bytes((0, len(part))) + bytes(part), self._now_ms)
 
     def report_card(self, bits: int, data: bytes) -> None:
         """A card at the reader; the first bit is the highest of the first byte."""
