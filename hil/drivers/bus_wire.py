@@ -405,3 +405,9 @@ class BusWire:
         if pty is None:
             raise ValueError(f"{name} is no pty")
         return pty
+
+
+if __name__ == "__main__":
+    from hil.drivers.bus_wire_main import main
+
+    main()
