@@ -33,13 +33,19 @@ from edge.adapters.local_socket import (
     status_of,
 )
 from edge.adapters.wall_clock import WallClock, monotonic
+from edge.bus.bus_types import NodeCommand, NodeId
+from edge.bus.node_fault import NodeFault
+from edge.bus_service import BusService
 from edge.config import PanelConfig
+from edge.field.pairs import Pairs
 from edge.field.reading import Reading
 from edge.journal.record_types import OwedKey, Stored
 from edge.journal_thread import JournalThread
+from edge.keypad_service import KeypadService
 from edge.mqtt_reporting import MQTT, MqttReporting
 from edge.panel.effects import Answer, Effect, Emit, SetOutput
 from edge.panel.inputs import (
+    Action,
     Booted,
     CodeEntry,
     Fault,
@@ -105,9 +111,21 @@ class PanelBridge:
             lost=opened.snapshot_lost,
         )
         self._journal.begin(self._clock.stamp, self._panel.snapshot, self._stored)
+        self._pairs = Pairs(config)
         self._field = Field(config, self._data, self._loop, self._from_field)
+        self._keypads = KeypadService(config, self._panel.view, self._enter, self._order_node)
+        self._buses = BusService(
+            config,
+            self._data,
+            self._from_bus,
+            self._keypads.entered,
+            self._keypads.came_up,
+            self._journal.stored,
+        )
         self._field.start()
         self.feed(Booted(self._boot, opened.same_boot, self._how_it_ended(opened.seq)))
+        self._keypads.start()
+        self._buses.start()
         for event in opened.faults:
             self.emit(event)
         self._carry(effects)
@@ -151,6 +169,8 @@ class PanelBridge:
         for path in (self._mqtt, self._phone):
             if path is not None:
                 path.stop()
+        self._keypads.stop()
+        self._buses.stop()
         self._field.stop()
         await self._journal.close()
         (self._data / ORDERLY).touch()
@@ -176,8 +196,18 @@ class PanelBridge:
 
     # -- the chain -----------------------------------------------------------------------------
 
-    def _from_field(self, reading: Reading, at: Instant) -> None:
-        self.feed(reading)
+    def _from_field(self, reading: Reading, _at: Instant) -> None:
+        for told in self._pairs.receive(reading, monotonic()):
+            self.feed(told)
+
+    def _order_node(self, node: NodeId, command: NodeCommand) -> None:
+        self._buses.order(node, command)
+
+    def _from_bus(self, told: Reading | NodeFault) -> None:
+        if isinstance(told, NodeFault):
+            self.feed(told)
+        else:
+            self._from_field(told, monotonic())
 
     def feed(self, given: PanelInput) -> None:
         """Give the panel machine this."""
@@ -187,6 +217,8 @@ class PanelBridge:
         self._arm_timer()
 
     def _carry(self, effects: list[Effect]) -> None:
+        if effects:
+            self._keypads.panel_moved()
         for effect in effects:
             match effect:
                 case Emit(event):
@@ -310,13 +342,17 @@ class PanelBridge:
                 if action is None:
                     return Reply(ok=False, reason=f"no such action: {request.action}")
                 hashed = await asyncio.to_thread(hash_code, request.code, self._config.code_salt)
-                self._token += 1
-                answer: asyncio.Future[Answer] = self._loop.create_future()
-                self._answers[self._token] = answer
-                self.feed(CodeEntry(hashed, action, self._token))
-                got = await asyncio.wait_for(answer, 10)
+                got = await self._enter(hashed, action)
                 reason = got.reason.value if got.reason is not None else ""
                 return Reply(ok=got.ok, reason=reason, zones=got.zones)
+
+    async def _enter(self, hashed: str, action: Action) -> Answer:
+        """Have the panel judge a code."""
+        self._token += 1
+        answer: asyncio.Future[Answer] = self._loop.create_future()
+        self._answers[self._token] = answer
+        self.feed(CodeEntry(hashed, action, self._token))
+        return await asyncio.wait_for(answer, 10)
 
     def _about_phone(self, after: int) -> Reply:
         if self._phone is None:

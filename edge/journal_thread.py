@@ -118,6 +118,11 @@ class JournalThread:
         for path, keys in acked.items():
             await self.on_disk(partial(self.store.acknowledge, path, keys))
 
+    async def stored(self) -> None:
+        """Returns when all that was recorded so far is on disk; a sick disk's, in memory."""
+        await self.flush()
+        await self.on_disk(lambda: None)  # one thread: a commit that was under way is over too
+
     def kept_raw(self, key: OwedKey) -> bytes | None:
         """A Record's bytes, if they are still in memory."""
         return self._raw.get((key.epoch, key.seq))
