@@ -49,6 +49,8 @@ IDLE_LONGEST_S: Final = 0.2
 CLOCK_BACK_S: Final = 0.02
 """libosdp counts by the wall clock; set back, it would not poll until it has caught up."""
 GAP_CHARACTERS: Final = 2
+BUSY_LONGEST_S: Final = 10.0
+"""A node that says nothing but BUSY for longer is as good as silent."""
 BUS: Final = -1
 HOLDS = InputsReported | LocalReported | NodeReport | ChangesLost | KeysPressed | CardRead
 """What a node lets go of with its next command: kept there until it is on disk here."""
@@ -205,18 +207,18 @@ class OsdpBus:
             return
         tally = self._tallies[address]
         tally.polled(now)
-        exchange = wire.exchange(frame, self._turns.timeout_s(address), secure=node.secure)
+        exchange = wire.exchange(frame, self._turns.timeout_s(address), node.seal)
         now = time.monotonic()
         tally.exchanged(exchange)
         self._judge(node, exchange, now)
-        if exchange.busy:
+        if exchange.busy and now - (tally.seen_at or 0.0) < BUSY_LONGEST_S:
             self._turns.well(address, now)
         elif exchange.reply is None:
             node.unanswered(exchange)
             self._turns.failed(address, exchange.spent_s, now, silent=not exchange.garbled)
         else:
             tally.seen_at = now
-            self._turns.answered(address, exchange.turnaround_s, now)
+            self._turns.answered(address, exchange.turnaround_s, exchange.spent_s, now)
             events = node.answered(frame, exchange.reply, now)
             if node.up:
                 self._turns.well(address, now, 0.0 if node.ready else POLL_SHORTEST_S)
@@ -227,7 +229,7 @@ class OsdpBus:
     def _judge(self, node: BusNode, exchange: Exchange, now: float) -> None:
         """Faults that show in how the exchange went."""
         if exchange.forged and self._forged[node.id.address].hit(now):
-            self._tell(NodeTrouble(node.id, Trouble.FORGED, detail="clear text"))
+            self._tell(NodeTrouble(node.id, Trouble.FORGED, detail="wrong MAC or clear text"))
         for address, sequence in exchange.late_from:
             tally = self._tallies.get(address)
             again = tally is not None and tally.answered_well == sequence and tally.tries == 1

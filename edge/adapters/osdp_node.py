@@ -15,6 +15,7 @@ import osdp_sys
 from edge.adapters.osdp_commands import LASTING, Running, as_dict
 from edge.adapters.osdp_keys import NodeKeys
 from edge.adapters.osdp_reports import event_of, firmware_text
+from edge.adapters.osdp_seal import Seal
 from edge.adapters.osdp_session import Session
 from edge.adapters.osdp_wire import Exchange, command_of
 from edge.bus.bus_types import (
@@ -62,6 +63,8 @@ class BusNode:
         self.cause = LossCause.NO_ANSWER
         self.firmware = ""
         self.handshakes = 0
+        self.seal = Seal()
+        self._distrusted = 0
         self.fallen = False
         """At its last answer it refused, or the session broke."""
         self.pairing_until: float | None = None
@@ -86,11 +89,6 @@ class BusNode:
         return not self.up or self._running is not None or bool(self._queue)
 
     @property
-    def secure(self) -> bool:
-        """Replies must come through the secure channel now."""
-        return self.session.secure or self.session.default_key
-
-    @property
     def progress(self) -> str:
         """Of an update."""
         running = self._running
@@ -102,7 +100,10 @@ class BusNode:
         """The next command; b"" nothing yet."""
         if self.up and self._running is None and self._queue:
             self._next_command()
-        return self.session.command()
+        frame = self.session.command()
+        if frame and not self.config.clear_text:
+            self.seal.sending(frame, self.session.key)
+        return frame
 
     def queue(self, command: NodeCommand, token: int) -> bool:
         """False: too much queued already."""
@@ -122,7 +123,11 @@ class BusNode:
         if sent == codes.KEYSET:
             self._keyset_sent = True
         heard = session.answer(reply.raw)
+        self.seal.heard(reply)
+        if not session.secure and not session.default_key and said != codes.RMAC_I:
+            self.seal.broken()
         self.fallen = False
+        self._distrusted = 0
         events: list[BusEvent] = []
         if session.online and not self._may_be_up():
             # libosdp falls back to clear text while it is not told to enforce: never for us.
@@ -140,17 +145,24 @@ class BusNode:
     def lost(self) -> list[BusEvent]:
         """No good reply for too long."""
         self.up = False
-        self.told_lost = True
+        told, self.told_lost = self.told_lost, True
         self.session.reset()
         events: list[BusEvent] = []
         if self._running is not None:
             events += self._put_back()
-        events.append(NodeLost(self.id, self.cause))
+        if not told:
+            events.append(NodeLost(self.id, self.cause))
         return events
 
     def unanswered(self, exchange: Exchange) -> None:
         """Silence or garbage."""
         self.cause = LossCause.GARBLED if exchange.garbled else LossCause.NO_ANSWER
+        if exchange.forged:
+            self._distrusted += 1
+            if self._distrusted >= TRIES:
+                # Nothing but wrong MACs: perhaps the node and we are out of step.
+                self._distrusted = 0
+                self.anew()
 
     def anew(self) -> None:
         """Begin a new session: the clock jumped, or the port was away."""
@@ -343,6 +355,7 @@ class BusNode:
         if isinstance(running.command, Rekey):
             # libosdp begins a handshake with the new key; done when that succeeded.
             self.up = False
+            self.session.key = running.key
             self._both_keys(self.session)
             return []
         return self._finish(ok=True)

@@ -57,6 +57,8 @@ class Session:
 
     def __init__(self, address: int, key: bytes | None, *, enforce: bool = True) -> None:
         self.address = address
+        self.key = key or b""
+        """The node's own key, as libosdp has it: a new one after KEYSET."""
         self.secure = False
         """Secure channel with the node's own key."""
         self.default_key = False
@@ -169,6 +171,7 @@ class Session:
                 self.fell = self.fell or not self.online
             elif event["type"] == osdp_sys.EVENT_NOTIFICATION_SC_STATUS:
                 active = bool(event["arg0"])
+                self.online = self.online and (active or not self.key)
                 self.default_key = active and bool(event["arg1"])
                 self.secure = active and not self.default_key
         else:

@@ -37,6 +37,8 @@ class Place:
     held_until: float | None = None
     probed_at: float = 0.0
     probes: int = 0
+    spent_s: float = 0.0
+    """Of the bus's time since it last was well or failed."""
     smooth_s: float = 0.0
     spread_s: float = 0.0
     margin: float = 1.0
@@ -61,6 +63,7 @@ class Turns:
         """The port is back: everyone is due, the lost too, and no old silence counts."""
         self._lost_free_at = now
         for place in self._places.values():
+            place.lost = False
             place.due = now
             place.well_at = now
             place.failures = 0
@@ -106,9 +109,10 @@ class Turns:
         usual = place.smooth_s + 4 * place.spread_s + 0.005
         return min(max(usual, TIMEOUT_SHORTEST_S) * place.margin, self._timeout_s)
 
-    def answered(self, address: int, turnaround_s: float, now: float) -> None:
-        """A good reply: its turnaround."""
+    def answered(self, address: int, turnaround_s: float, spent_s: float, now: float) -> None:
+        """A good reply: its turnaround. Next at once: a handshake is not left half done."""
         place = self._places[address]
+        place.spent_s += spent_s
         if not place.seen:
             place.seen = True
             place.smooth_s = turnaround_s
@@ -118,7 +122,7 @@ class Turns:
             place.spread_s += (off - place.spread_s) / 8
             place.smooth_s += (turnaround_s - place.smooth_s) / 8
         place.margin = 1.0
-        place.due = now
+        place.due = now if place.lost else place.well_at
 
     def well(self, address: int, now: float, again_s: float = POLL_SHORTEST_S) -> bool:
         """It is up and answered; next in `again_s`. True: it was lost before."""
@@ -126,6 +130,7 @@ class Turns:
         was_lost = place.lost
         place.lost = False
         place.failures = 0
+        place.spent_s = 0.0
         place.well_at = now
         place.due = now + again_s
         return was_lost
@@ -143,9 +148,10 @@ class Turns:
             place.due = now + PROBE_SHORTEST_S
             others = any(not p.lost for p in self._places.values())
             share = LOST_SHARE if others else LOST_SHARE_ALONE
-            self._lost_free_at = now + spent_s * (1 - share) / share
+            self._lost_free_at = now + (place.spent_s + spent_s) * (1 - share) / share
             if place.probes % 4 == 3 and place.seen:
                 place.margin = 4.0  # now and then the whole time: its turnaround may have changed
+        place.spent_s = 0.0
 
     def later(self, address: int, at: float) -> None:
         """It has nothing to say before `at`."""

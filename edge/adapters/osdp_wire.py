@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from edge.adapters.osdp_seal import Seal
 from protocols.osdp import codes
 from protocols.osdp.frame import Frame, FrameReader, Malformed
 
@@ -52,7 +53,7 @@ class Exchange:
     foreign: int = 0
     """Good frames that were not for us: late, of another node, of another sequence number."""
     forged: int = 0
-    """Clear text from this node inside its secure session."""
+    """Clear text in its secure session, or a MAC that does not fit: replayed or made up."""
     busy: bool = False
     turnaround_s: float = 0.0
     spent_s: float = 0.0
@@ -99,7 +100,7 @@ class Wire:
         """Times the line was busy when we wanted to send."""
 
     def exchange(
-        self, frame: bytes, reply_timeout_s: float, *, secure: bool = False, repeats: int = REPEATS
+        self, frame: bytes, reply_timeout_s: float, seal: Seal, *, repeats: int = REPEATS
     ) -> Exchange:
         """Send `frame`, and again the identical bytes while its reply comes garbled."""
         done = Exchange()
@@ -107,7 +108,7 @@ class Wire:
         while done.tries <= repeats:
             done.tries += 1
             self._fall_silent(done)
-            if self._once(frame, reply_timeout_s, done, secure=secure) != "garbled":
+            if self._once(frame, reply_timeout_s, done, seal) != "garbled":
                 break
         done.spent_s = time.monotonic() - began
         return done
@@ -116,7 +117,7 @@ class Wire:
         """Whatever came while nothing was asked."""
         done = Exchange()
         if self._line.wait(0):
-            self._take(self._line.read(), done, None, secure=False)
+            self._take(self._line.read(), done, None, None)
         return done
 
     def _fall_silent(self, done: Exchange) -> None:
@@ -130,7 +131,7 @@ class Wire:
                 time.sleep(left)
             if not self._line.wait(0):
                 break
-            self._take(self._line.read(), done, None, secure=False)
+            self._take(self._line.read(), done, None, None)
             self._quiet_since = time.monotonic()
             busy = True
             if self._quiet_since > ends:
@@ -139,7 +140,7 @@ class Wire:
         self.noise_bytes += self._reader.pending
         self._reader.reset()
 
-    def _once(self, frame: bytes, timeout_s: float, done: Exchange, *, secure: bool) -> str:
+    def _once(self, frame: bytes, timeout_s: float, done: Exchange, seal: Seal) -> str:
         self._line.write(frame)
         sent = time.monotonic() + len(frame) * self._line.character_s
         self._quiet_since = sent
@@ -157,12 +158,12 @@ class Wire:
             now = self._quiet_since = time.monotonic()
             if now > sent and not first:
                 first = now
-            reply, bad = self._take(data, done, frame, secure=secure)
+            reply, bad = self._take(data, done, frame, seal)
             spoiled = spoiled or bad
             if done.busy:
                 return "busy"
             if reply is not None:
-                if secure and reply.block is None and reply.data[:1] == bytes([codes.NAK]):
+                if seal.closed and reply.block is None and reply.data[0] == codes.NAK:
                     held, ends = reply, now + CLEAR_NAK_S
                     continue
                 done.forged += held is not None
@@ -189,7 +190,7 @@ class Wire:
         return "good"
 
     def _take(
-        self, data: bytes, done: Exchange, sent: bytes | None, *, secure: bool
+        self, data: bytes, done: Exchange, sent: bytes | None, seal: Seal | None
     ) -> tuple[Frame | None, bool]:
         """The reply to `sent` in what was read, and whether anything of it was no frame."""
         address, sequence, _ = command_of(sent) if sent else (-1, 0, 0)
@@ -205,16 +206,16 @@ class Wire:
             elif heard.address != address or good is not None:
                 done.foreign += 1
                 done.late_from.append((heard.address, heard.sequence))
-            elif heard.data[:1] == bytes([codes.BUSY]) and heard.block is None:
+            elif heard.data == bytes([codes.BUSY]) and heard.block is None:
                 done.busy = True
             elif heard.sequence != sequence:
                 done.foreign += 1
                 done.late_from.append((heard.address, heard.sequence))
-            elif secure and heard.block is None and not _may_be_clear(heard, sent):
-                done.forged += 1
             elif heard.data == bytes([codes.NAK, codes.NAK_CHECK]) and heard.block is None:
                 # libosdp would fall back to an 8-bit checksum for good; our bytes were garbled.
                 spoiled = True
+            elif seal is not None and not _may_be_clear(heard, sent) and not seal.fits(heard):
+                done.forged += 1
             else:
                 good = heard
         return good, spoiled
@@ -222,7 +223,9 @@ class Wire:
 
 def _may_be_clear(reply: Frame, sent: bytes | None) -> bool:
     """A NAK, or the acknowledgement of KEYSET (some nodes end the session before it)."""
-    if reply.data[:1] == bytes([codes.NAK]):
+    if reply.block is not None:
+        return False
+    if reply.data[0] == codes.NAK:
         return True
     keyset = sent is not None and command_of(sent)[2] == codes.KEYSET
     return keyset and reply.data == bytes([codes.ACK])
