@@ -29,6 +29,8 @@ from typing import Any, Final, Self, TypeVar
 from hil.drivers.bus_wire_drop import Drop, Station
 from hil.drivers.bus_wire_line import Heard, Line, Said
 from hil.drivers.bus_wire_pty import WirePty
+from protocols.osdp.codes import CONTROL_SEQUENCE
+from protocols.osdp.frame import close
 
 T = TypeVar("T")
 
@@ -36,6 +38,12 @@ INTRUDER: Final = "~intruder"
 TICK_S: Final = 0.02
 BABBLE_BYTES: Final = 16
 PR_SET_TIMERSLACK: Final = 29
+
+
+def fitted(frame: bytes, control: int) -> bytes:
+    """A frame with CRC, without mark, made to bear the sequence number of this control byte."""
+    fit = frame[4] & ~CONTROL_SEQUENCE | control & CONTROL_SEQUENCE
+    return close(frame[:4] + bytes((fit,)) + frame[5:-2])
 
 
 class BusWire:
@@ -66,7 +74,7 @@ class BusWire:
         self._due: list[tuple[float, int, Callable[[float], None]]] = []
         self._due_count = 0
         self._log: deque[Said] = deque(maxlen=keep)
-        self._answers: dict[int, deque[tuple[bytes, bool, float]]] = {}
+        self._answers: dict[int, deque[tuple[bytes, bool, bool, float]]] = {}
         self._orders: deque[Callable[[], None]] = deque()
         self._epoll = select.epoll()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -172,14 +180,19 @@ class BusWire:
         self._do(work)
 
     def answer_for(
-        self, address: int, data: bytes, instead: bool = True, delay_ms: float = 3.0
+        self,
+        address: int,
+        data: bytes,
+        instead: bool = True,
+        fit: bool = False,
+        delay_ms: float = 3.0,
     ) -> None:
         """Somebody answers the next command to this address with `data`. `instead`: it stands in
-        line, and the node's own answer does not get through.
+        line, and the node's own answer does not get through. `fit`: the frame in `data` gets the
+        command's sequence number and a good check first.
         """
-        self._do(
-            lambda: self._answers.setdefault(address, deque()).append((data, instead, delay_ms))
-        )
+        answer = (data, instead, fit, delay_ms)
+        self._do(lambda: self._answers.setdefault(address, deque()).append(answer))
 
     def said(self, sender: str | None = None) -> list[Said]:
         """What was said on the line, in order of its end; the newest `keep`."""
@@ -323,9 +336,11 @@ class BusWire:
         controller = self._drops.get(said.sender)
         if not self._answers or controller is None or controller.position:
             return
-        if len(frame) < 2 or frame[0] != 0x53 or not (waiting := self._answers.get(frame[1])):
+        if len(frame) < 5 or frame[0] != 0x53 or not (waiting := self._answers.get(frame[1])):
             return
-        data, instead, delay_ms = waiting.popleft()
+        data, instead, fit, delay_ms = waiting.popleft()
+        if fit:
+            data = fitted(data, frame[4])
         if instead:
             for drop in self._drops.values():
                 if drop is not controller:

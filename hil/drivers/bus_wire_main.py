@@ -115,6 +115,7 @@ class WireControl:
             int(order["answer_for"]),
             bytes.fromhex(order["data"]),
             bool(order.get("instead", True)),
+            bool(order.get("fit", False)),
             float(order.get("delay_ms", 3)),
         )
         return {}
@@ -183,6 +184,7 @@ def _node_state(node: SimNode) -> Order:
         "secure": node.peripheral.secure,
         "lost_changes": node.peripheral.lost_changes,
         "outputs": node.board.outputs,
+        "leds": [led.hex() for led in node.board.leds],
     }
 
 
