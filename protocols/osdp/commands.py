@@ -164,6 +164,11 @@ def _acknowledge(node: "Peripheral", payload: bytes) -> Answer:
     return Answer(ACK)
 
 
+def _keep_active(node: "Peripheral", payload: bytes) -> Answer:
+    node.keep_active(payload[0] | payload[1] << 8)
+    return Answer(ACK)
+
+
 def _inputs(node: "Peripheral", payload: bytes) -> Answer:
     return Answer(ISTATR, node.inputs_to_tell())
 
@@ -176,7 +181,7 @@ def _outputs(node: "Peripheral", payload: bytes) -> Answer:
     return Answer(OSTATR, node.device.output_states())
 
 
-def _readers(node: "Peripheral", payload: bytes) -> Answer:
+def _reader_states(node: "Peripheral", payload: bytes) -> Answer:
     return Answer(RSTATR, bytes(node.readers)) if node.readers else refused(NAK_UNKNOWN_COMMAND)
 
 
@@ -277,7 +282,7 @@ _BY_CODE = {
     LSTAT: (0, _local),
     ISTAT: (0, _inputs),
     OSTAT: (0, _outputs),
-    RSTAT: (0, _readers),
+    RSTAT: (0, _reader_states),
     OUT: (-1, _set_outputs),
     LED: (-1, _set_led),
     BUZ: (-1, _set_buzzer),
@@ -285,7 +290,7 @@ _BY_CODE = {
     KEYSET: (18, _set_key),
     MFG: (-1, _vendor),
     ABORT: (0, _abort),
-    KEEPACTIVE: (2, _acknowledge),
+    KEEPACTIVE: (2, _keep_active),
     ACURXSIZE: (2, _acknowledge),
 }
 """Payload length (-1: its handler looks) and what it does. POLL comes here only when too long."""

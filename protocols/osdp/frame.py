@@ -266,6 +266,7 @@ class FrameReader:
                 what = self._take(behind, length)
                 if isinstance(what, Frame):
                     found.append(Malformed("unfinished", self._kept[at:behind]))
+                    found.append(what)
                     self.noise_bytes += behind - what.marked
                     self._drop(behind + length)
                     return True

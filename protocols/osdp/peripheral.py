@@ -224,7 +224,7 @@ class Peripheral:
     def tick(self, now_ms: int) -> None:
         """Time goes on; at least a few times a second."""
         self._now_ms = now_ms
-        if self._channel is not None and not self.online:
+        if (self._channel is not None or self._opening is not None) and not self.online:
             self._end_session()
         if self._begun and not self.online:
             self._begun = False
@@ -245,12 +245,16 @@ class Peripheral:
                 # Never answered: which byte is wrong is not known, the address least of all.
                 self.counts.malformed += 1
                 continue
-            if what.reply or (what.address != self.address and what.address != BROADCAST):
+            if what.reply or not self._addressed(what.address):
                 self.counts.foreign += 1
                 continue
             # Two commands at once: the first one's time is over.
             answer = self._receive_command(what)
         return answer
+
+    def _addressed(self, address: int) -> bool:
+        # To everybody is for who does not know our address yet; it may not end a session.
+        return address == self.address or (address == BROADCAST and self._channel is None)
 
     def _receive_command(self, frame: Frame) -> bytes:
         if not frame.crc and not self.clear:
@@ -419,10 +423,14 @@ class Peripheral:
 
     def set_key(self, key: bytes) -> bool:
         """Of KEYSET: durable before it counts. The session goes on until the next is opened."""
-        if not self.device.store_key(key):
+        if key == DEFAULT_KEY or not self.device.store_key(key):
             return False
         self._key = key
         return True
+
+    def keep_active(self, more_ms: int) -> None:
+        """Of KEEPACTIVE: silence is borne for so much longer, once."""
+        self._command_ms = self._now_ms + more_ms
 
     def may_set_key(self) -> bool:
         """Only inside a session."""
