@@ -1,0 +1,1 @@
+"""The zone node's parts, the same under MicroPython and CPython."""
