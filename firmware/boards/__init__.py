@@ -1,0 +1,1 @@
+"""One file for each board the node runs on; `board` says what they must offer."""
