@@ -19,9 +19,14 @@ HOLD_LONGEST_S: Final = 5.0
 POLL_SHORTEST_S: Final = 0.052
 """libosdp polls a node not before 50 ms after its last reply."""
 TIMEOUT_SHORTEST_S: Final = 0.02
-TIMEOUT_UNSEEN_S: Final = 0.04
-"""For a node never heard of; each fourth probe waits the whole reply time-out."""
+TIMEOUT_UNSEEN_S: Final = 0.025
+"""For a node never heard of; each eighth probe waits the whole reply time-out."""
+WHOLE_EACH: Final = 8
 FAILURES: Final = 2
+SLACK_WAIT_S: Final = 0.06
+"""A probe waits so long for a pause between the polls of the living."""
+FRAME_S: Final = 0.004
+"""About what a probe takes besides its time-out."""
 
 
 @dataclass(slots=True)
@@ -82,29 +87,44 @@ class Turns:
                     lost = place
             elif live is None or place.due < live.due:
                 live = place
-        if lost is not None:
-            overdue = now - lost.probed_at >= PROBE_LONGEST_S
-            if now >= self._lost_free_at or overdue:
-                return lost.address
+        if lost is not None and self._probe_now(lost, live, now):
+            return lost.address
         return None if live is None else live.address
 
+    def _probe_now(self, lost: Place, live: Place | None, now: float) -> bool:
+        """Within the lost ones' share, and in the living ones' pauses as long as they have any."""
+        if now - lost.probed_at >= PROBE_LONGEST_S:
+            return True
+        if now < self._lost_free_at:
+            return False
+        if now - self._lost_free_at > SLACK_WAIT_S:
+            return True
+        cost_s = self.timeout_s(lost.address) + FRAME_S
+        if live is not None:
+            return now - live.due > cost_s  # no pauses here: the bus is busy all the time
+        return self._next_live(now) - now >= cost_s
+
+    def _next_live(self, now: float) -> float:
+        waiting = (p.due for p in self._places.values() if not p.lost and p.held_until is None)
+        return min(waiting, default=now + PROBE_LONGEST_S)
+
     def wake(self, now: float) -> float:
-        """When to look again at the latest; not before `now`."""
-        times = [
-            p.held_until
-            if p.held_until is not None
-            else max(p.due, min(self._lost_free_at, p.probed_at + PROBE_LONGEST_S))
-            if p.lost
-            else p.due
-            for p in self._places.values()
-        ]
-        return max(now, min(times, default=now + 1.0))
+        """When to look again at the latest, after `next` gave nobody; not before `now`."""
+        times = [self._next_live(now)]
+        for place in self._places.values():
+            if place.held_until is not None:
+                times.append(place.held_until)
+            elif place.lost:
+                free = max(place.due, self._lost_free_at)
+                free = free if free > now else self._lost_free_at + SLACK_WAIT_S
+                times.append(min(free, max(place.due, place.probed_at + PROBE_LONGEST_S)))
+        return max(now + 0.0005, min(times))
 
     def timeout_s(self, address: int) -> float:
         """How long to wait for this node's first byte."""
         place = self._places[address]
         if not place.seen:
-            full = place.probes % 4 == 0
+            full = place.probes % WHOLE_EACH == 0
             return self._timeout_s if full else min(TIMEOUT_UNSEEN_S, self._timeout_s)
         usual = place.smooth_s + 4 * place.spread_s + 0.005
         return min(max(usual, TIMEOUT_SHORTEST_S) * place.margin, self._timeout_s)
