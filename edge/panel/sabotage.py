@@ -78,6 +78,8 @@ def tell(p: Premises) -> None:
     s.told = [*s.told, *(part for part in s.gathered if part not in s.told)]
     s.gathered = []
     p.emit(Code.SABOTAGE, detail=listed(s.told))
+    p.sound(None)
+    p.latch_panel()
     _all_back(p)
 
 
@@ -147,8 +149,6 @@ def _gather(p: Premises, parts: list[str]) -> None:
     s.gathered += parts
     if s.gather_until is None:
         s.gather_until = later(p.now, GATHER_S)
-        p.sound(None)
-        p.latch_panel()
 
 
 def _all_back(p: Premises) -> None:

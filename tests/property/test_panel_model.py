@@ -6,6 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from edge.bus.bus_types import NodeId
+from edge.bus.node_fault import NodeFault
 from edge.config import ZoneType
 from edge.field.reading import Reading, ReadingState
 from edge.panel import Panel
@@ -60,6 +62,8 @@ points = st.sampled_from(
 )
 states = st.sampled_from([*[ReadingState.ALARM, ReadingState.NORMAL] * 5, *ReadingState])
 readings = st.builds(Reading, points, states, st.booleans())
+node_codes = st.sampled_from([331, 333, 333, 333, 341, 1031, 1035, 0, -1])
+nodes = st.builds(NodeId, st.sampled_from(["main", "?"]), st.sampled_from([-1, 3, 4]))
 others = st.one_of(
     st.builds(StandDown, st.integers(-1, 4), st.text(max_size=9), st.integers(0, 9)),
     st.builds(RemoteTest, st.text(max_size=9)),
@@ -67,6 +71,7 @@ others = st.one_of(
         PathChanged, st.sampled_from(["mqtt", "phone", "?"]), st.booleans(), st.text(max_size=9)
     ),
     st.builds(Fault, st.integers(-5, 1200), st.booleans(), st.text(max_size=5)),
+    st.builds(NodeFault, node_codes, nodes, st.booleans(), st.sampled_from(["", "x"])),
     st.builds(LocalTime, st.integers(-(10**6), 10**6), st.integers(-(10**6), 10**6)),
     st.builds(Booted, st.text(max_size=5), st.booleans(), st.text(max_size=5)),
 )
@@ -275,7 +280,7 @@ class PanelLife(RuleBasedStateMachine):
         }
     )
 
-    LOUD = frozenset({110, 123, 130, 131, 132, 133, 134, 137, 144, 151, 320, 374})
+    LOUD = frozenset({110, 123, 130, 131, 132, 133, 134, 137, 144, 151, 320, 341, 374, 1037})
 
     def pair(self, event: PanelEvent) -> None:
         """F7: each RESTORE has its NEW, with the same test mark."""

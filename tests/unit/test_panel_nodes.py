@@ -166,9 +166,13 @@ def test_nodes_that_vanish_together_are_one_verdict_beside_their_own_events() ->
     site = BusSite()
     assert site.loses(THREE) == ["+NODE_LOST z3 (main.3 no_answer)"]
     site.wait(1)
-    assert site.loses(FOUR) == ["+NODE_LOST z4 (main.4 no_answer)", "+ALARM_MEMORY", "siren on"]
+    assert site.loses(FOUR) == ["+NODE_LOST z4 (main.4 no_answer)"]
     assert site.loses(KEYPAD) == ["+NODE_LOST z9 (main.9 no_answer)"]
-    assert site.wait(2) == ["+SABOTAGE (nodes:main.3,main.4,main.9)"]
+    assert site.wait(2) == [
+        "+SABOTAGE (nodes:main.3,main.4,main.9)",
+        "+ALARM_MEMORY",
+        "siren on",
+    ]
     assert "sabotage nodes:main.3,main.4,main.9" in site.panel.faults()
     assert verdicts(site.finds(THREE) + site.finds(FOUR)) == []
     assert verdicts(site.finds(KEYPAD)) == ["-SABOTAGE"]
@@ -201,9 +205,9 @@ def test_further_parts_extend_the_verdict_once() -> None:
     site.wait(2)
     site.disarm()
     site.wait(600)
-    assert "siren on" in site.path("mqtt")
+    site.path("mqtt")
     site.path("phone")
-    assert site.wait(2) == ["+SABOTAGE (nodes:main.3,main.4 paths:mqtt,phone)"]
+    assert site.wait(2) == ["+SABOTAGE (nodes:main.3,main.4 paths:mqtt,phone)", "siren on"]
     assert verdicts(site.loses(THREE) + site.wait(60)) == []
 
 
@@ -213,7 +217,7 @@ def test_a_short_interruption_of_several_is_told_and_taken_back() -> None:
     site.loses(FOUR)
     site.finds(THREE)
     site.finds(FOUR)
-    assert site.wait(2) == ["+SABOTAGE (nodes:main.3,main.4)", "-SABOTAGE"]
+    assert verdicts(site.wait(2)) == ["+SABOTAGE (nodes:main.3,main.4)", "-SABOTAGE"]
 
 
 def test_a_pulled_plug_is_one_part_while_disarmed() -> None:
@@ -281,7 +285,7 @@ def test_a_verdict_and_one_being_gathered_survive_a_restart() -> None:
     site.loses(THREE)
     site.loses(FOUR)
     site.restart(same_boot=True)
-    assert site.wait(2) == ["+SABOTAGE (nodes:main.3,main.4)"]
+    assert verdicts(site.wait(2)) == ["+SABOTAGE (nodes:main.3,main.4)"]
     site.restart(same_boot=False, uptime_s=5)
     site.give(Booted("boot2", same_boot=False))
     site.finds(THREE)
