@@ -11,7 +11,6 @@ from edge.bus.bus_types import (
     AskReport,
     Beep,
     ClosePairing,
-    Colour,
     NodeCommand,
     Pair,
     Rekey,
@@ -76,8 +75,8 @@ def as_dict(running: Running) -> dict[str, Any] | None:
                 "timer_count": 0,
             }
         case SetLed(colour, blink):
-            other = Colour.OFF if blink is None else blink
-            blinking = other is not Colour.OFF
+            other = colour if blink is None else blink
+            blinking = other is not colour
             return {
                 "command": osdp_sys.CMD_LED,
                 "reader": 0,
@@ -85,7 +84,7 @@ def as_dict(running: Running) -> dict[str, Any] | None:
                 "temporary": False,
                 "control_code": LED_SET,
                 "on_color": colour.value,
-                "off_color": other.value if blinking else colour.value,
+                "off_color": other.value,
                 "on_count": BLINK_DS,
                 "off_count": BLINK_DS if blinking else 0,
             }
