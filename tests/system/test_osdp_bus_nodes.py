@@ -76,8 +76,10 @@ async def test_commands_reach_the_node_and_their_end_is_told(tmp_path: Path) -> 
         assert node.board.outputs == [0, 1]
         assert (await rig.done(1, SetNodeOutput(2, on=False))).ok
         assert node.board.outputs == [0, 0]
-        assert (await rig.done(1, SetLed(Colour.RED, Colour.OFF))).ok
+        assert (await rig.done(1, SetLed(Colour.RED))).ok
         assert node.board.leds[-1][9:14] == bytes([1, 5, 0, 1, 1])
+        assert (await rig.done(1, SetLed(Colour.RED, Colour.OFF))).ok
+        assert node.board.leds[-1][9:14] == bytes([1, 5, 5, 1, 0])
         assert (await rig.done(1, SetLed(Colour.RED, Colour.GREEN))).ok
         assert node.board.leds[-1][9:14] == bytes([1, 5, 5, 1, 2])
         assert (await rig.done(1, Beep(2))).ok
