@@ -18,7 +18,7 @@ class Entry:
 
 
 class ReportQueue:
-    """Oldest first; at most `limit` changes, beside one report of those that did not fit."""
+    """Oldest first; `limit` changes, and at most one under way and one report of losses beside."""
 
     def __init__(self, limit: int, vendor: bytes) -> None:
         self._limit = limit
