@@ -19,6 +19,7 @@ from edge.bus.bus_types import (
     InputState,
     KeysPressed,
     LocalReported,
+    LossCause,
     NodeId,
     NodeLost,
     NodeReport,
@@ -108,12 +109,13 @@ class BusMachine:
     """All buses of one panel. Nodes, buses and inputs that the file does not name do nothing.
 
     Faults the last run left standing and that nobody told of since are taken back when their node,
-    or their bus, is first heard: no driver remembers them.
+    or their bus, first shows that it works: no driver remembers them.
     """
 
     def __init__(self, config: PanelConfig) -> None:
         self._nodes: dict[NodeId, _Node] = {}
         self._heard: set[str] = set()
+        self._down: set[str] = set()
         self._troubles: dict[tuple[NodeId, int], dict[Trouble, str]] = {}
         self._buses = {bus.name for bus in config.buses}
         for bus in config.buses:
@@ -179,7 +181,8 @@ class BusMachine:
             case NodeUp():
                 return self._up(node, event, now)
             case NodeLost():
-                return _lost(node, event)
+                heard = [] if event.cause is LossCause.BUS_DOWN else self._first(event.node.bus)
+                return [*heard, *_lost(node, event)]
             case InputsReported():
                 return _inputs(node, event.states)
             case LocalReported():
@@ -191,12 +194,7 @@ class BusMachine:
                 return [NodeFault(Code.NODE_OVERFLOW, event.node, detail=detail)]
 
     def _up(self, node: _Node, event: NodeUp, now: Instant) -> list[BusTold]:
-        told: list[BusTold] = []
-        whole = NodeId(event.node.bus, WHOLE_BUS)
-        if whole.bus not in self._heard:
-            self._heard.add(whole.bus)
-            told.append(NodeFault(Code.BUS_FAULT, whole, on=False))
-            told += self._stale(whole, (Code.BUS_NOISE,))
+        told = self._first(event.node.bus)
         if str(event.node) not in self._heard:
             self._heard.add(str(event.node))
             told += self._stale(event.node, (Code.NODE_FORGED, Code.NODE_DUPLICATE, Code.BUS_NOISE))
@@ -205,6 +203,17 @@ class BusMachine:
         if any(point.state is None for point in _all(node)):
             node.owes_until = later(now, REPORT_S)
         return told
+
+    def _first(self, bus: str) -> list[BusTold]:
+        """The port works, the first that is heard of it."""
+        if bus in self._heard or bus in self._down:
+            return []
+        self._heard.add(bus)
+        whole = NodeId(bus, WHOLE_BUS)
+        return [
+            NodeFault(Code.BUS_FAULT, whole, on=False),
+            *self._stale(whole, (Code.BUS_NOISE,)),
+        ]
 
     def _stale(self, node: NodeId, codes: tuple[Code, ...]) -> list[BusTold]:
         return [
@@ -217,6 +226,7 @@ class BusMachine:
         if event.bus not in self._buses:
             return []
         whole = NodeId(event.bus, WHOLE_BUS)
+        (self._down.discard if event.up else self._down.add)(event.bus)
         told: list[BusTold] = [NodeFault(Code.BUS_FAULT, whole, not event.up, event.cause)]
         if event.up and event.bus not in self._heard:
             self._heard.add(event.bus)

@@ -198,6 +198,14 @@ def test_what_answers_a_command_is_no_fault() -> None:
     assert bus.give(CardRead(KEYPAD, 26, bytes(4))) == []
 
 
+def test_a_port_that_works_again_after_a_restart_ends_the_bus_fault_though_no_node_answers() -> (
+    None
+):
+    assert Bus().give(NodeLost(FOUR, LossCause.NO_ANSWER))[:2] == FRESH[:2]
+    told = Bus().give(NodeLost(FOUR, LossCause.BUS_DOWN))
+    assert told[0] == "+NODE_LOST main.4 (bus_down)"
+
+
 def test_a_bus_down_is_a_fault_of_the_bus() -> None:
     bus = Bus().up()
     assert bus.give(BusChanged("main", up=False, cause="unplugged")) == [
