@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-LOST_SHARE: Final = 0.15
+LOST_SHARE: Final = 0.12
 """Of the bus's time for lost nodes together, while any other is alive."""
 LOST_SHARE_ALONE: Final = 0.6
 PROBE_SHORTEST_S: Final = 0.5

@@ -257,8 +257,6 @@ class Peripheral:
         return address == self.address or (address == BROADCAST and self._channel is None)
 
     def _receive_command(self, frame: Frame) -> bytes:
-        if not frame.crc and not self.clear:
-            return self._refuse(frame, NAK_CHECK)
         if frame.sequence == 0:
             self._end_session()
             self._sequence = -1
@@ -269,6 +267,8 @@ class Peripheral:
             return self._refuse(frame, NAK_SEQUENCE)
         elif self._sequence < 0 or frame.sequence != self._sequence % 3 + 1:
             return self._refuse(frame, NAK_SEQUENCE)
+        if not frame.crc and not self.clear:
+            return self._refuse(frame, NAK_CHECK)
         block = frame.block
         if block is None:
             if self._channel is not None or (
@@ -285,9 +285,12 @@ class Peripheral:
         return self._refuse(frame, NAK_NO_SECURE_CHANNEL)
 
     def _refuse(self, frame: Frame, reason: int) -> bytes:
-        """A NAK in clear that changes nothing: not the sequence, not the session, not the queue."""
+        """A NAK in clear. The queue does not move, and a session is not disturbed by it.
+
+        Outside a session it is a reply like others, and its number is used up.
+        """
         self.counts.naks += 1
-        return build(
+        reply = build(
             frame.address,
             frame.sequence,
             bytes((NAK, reason)),
@@ -295,6 +298,9 @@ class Peripheral:
             crc=frame.crc,
             mark=frame.marked,
         )
+        if self._channel is None and reason != NAK_SEQUENCE:
+            self._keep(frame, reply)
+        return reply
 
     def _accept(self, frame: Frame) -> None:
         """This command is the next one: the one before it is done with, its reply was heard."""

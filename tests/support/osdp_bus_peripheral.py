@@ -6,6 +6,9 @@ from typing import Any
 
 import osdp_sys
 
+from protocols.osdp import codes
+from protocols.osdp.frame import Frame, FrameReader, build
+
 
 class _Channel:
     def __init__(self, identity: int) -> None:
@@ -28,7 +31,13 @@ class _Channel:
 class LibosdpNode:
     """libosdp's own peripheral."""
 
-    def __init__(self, address: int, key: bytes | None, inputs: int = 8, serial: int = 7) -> None:
+    def __init__(
+        self,
+        address: int,
+        key: bytes | None,
+        inputs: int = 8,
+        serial: int = 7,
+    ) -> None:
         self.address = address
         self._channel = _Channel(100 + address)
         info: dict[str, Any] = {
@@ -44,6 +53,7 @@ class LibosdpNode:
         }
         if key is not None:
             info["scbk"] = key
+        # Without a key: as delivered, open to the default key.
         capabilities = [
             (osdp_sys.CAP_CONTACT_STATUS_MONITORING, 4, inputs),
             (osdp_sys.CAP_OUTPUT_CONTROL, 1, 2),
@@ -85,3 +95,34 @@ class LibosdpNode:
             self._device.refresh()
         said, self._channel.said = self._channel.said, b""
         return said
+
+
+class PlainNode:
+    """A node that has never heard of a secure channel; acknowledges everything."""
+
+    def __init__(self, address: int) -> None:
+        self.address = address
+        self._reader = FrameReader()
+
+    def tick(self, now_ms: int) -> None:
+        """Station: nothing to do."""
+
+    def receive(self, data: bytes, now_ms: int) -> bytes:
+        """Station."""
+        del now_ms
+        said = b""
+        for frame in self._reader.feed(data):
+            if isinstance(frame, Frame) and not frame.reply and frame.address == self.address:
+                said = self._answer(frame)
+        return said
+
+    def _answer(self, frame: Frame) -> bytes:
+        inputs = bytes([1, 1, 8])
+        answers = {
+            codes.ID: bytes([codes.PDID]) + bytes(12),
+            codes.CAP: bytes([codes.PDCAP]) + inputs,
+            codes.POLL: bytes([codes.ISTATR]) + bytes(8),
+            codes.CHLNG: bytes([codes.NAK, codes.NAK_NO_SECURE_CHANNEL]),
+        }
+        data = answers.get(frame.data[0], bytes([codes.ACK]))
+        return build(self.address, frame.sequence, data, reply=True)
