@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from edge.config import (
     ZoneType,
 )
 from edge.field.eol import LoopState, nominal_mv
-from edge.field.point import FieldInput, FieldMachine, Lost, PinEdge, Resync, Sample
+from edge.field.point import FieldInput, FieldMachine, Lost, PinEdge, Resync, Sample, loops
 from edge.field.reading import Reading, ReadingState
 from protocols.instants import NS_PER_MS, Instant
 
@@ -245,6 +246,21 @@ def test_inputs_of_no_point_are_ignored() -> None:
     assert bench.at(1000, Sample("1.7", 0)) == []
     assert bench.at(1000, Lost("adc:1.7", "gone")) == []
     assert bench.tick(9000) == []
+
+
+def test_a_pairs_second_loop_is_a_point_of_its_own_and_buses_are_not_ours() -> None:
+    door, hall = site().zones
+    config = msgspec.structs.replace(
+        site(),
+        zones=(
+            msgspec.structs.replace(door, pair=Loop(input="gpio:27")),
+            msgspec.structs.replace(hall, loop=Loop(input="bus:main.3.1")),
+        ),
+    )
+    assert [name for name, _ in loops(config)] == [DOOR, "zone:1/pair", COVER]
+    machine = FieldMachine(config)
+    machine.receive(PinEdge(27, 1), Instant(0))
+    assert machine.tick(Instant(NS_PER_MS * 50)) == [Reading("zone:1/pair", STATE.ALARM)]
 
 
 _ARRIVALS = st.one_of(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
+from typer.testing import CliRunner
 
+from edge.__main__ import app
 from edge.adapters.code_hash import card_of, hash_code
 from edge.bus.bus_types import Beep, Colour, SetLed
 from edge.config import ZoneType
@@ -27,7 +30,7 @@ from edge.panel.keypad import (
 from protocols.instants import Instant
 from protocols.panel_event import Code
 from tests.support.bus_site import CARD, bus_config, zone
-from tests.support.panel_site import ALL_CODE, ALL_DURESS, at, lines
+from tests.support.panel_site import ALL_CODE, ALL_DURESS, TWO_CODE, Site, at, lines
 from tests.support.panel_site import WRONG as WRONG_HASH
 
 CODE, DURESS, NOBODY = "246810", "135791", "999111"
@@ -333,6 +336,26 @@ def test_a_written_card_hashes_as_the_reader_tells_it() -> None:
     assert told is not None
     assert re.fullmatch("[0-9a-f]{64}", hash_code(told, salt))
     assert hash_code(written, salt) == hash_code(told, salt)
+
+
+def test_hash_code_makes_the_card_hash_of_what_the_reader_tells() -> None:
+    salt = "00112233445566778899aabbccddeeff"
+    told = card_text(CARD_BITS, CARD_DATA)
+    assert told is not None
+    words = ["hash-code", "--card", "--json", "--salt", salt]
+    said = CliRunner().invoke(app, words, input="26:01A2B3FF\n")
+    assert json.loads(said.output) == {"code_salt": salt, "card_hash": hash_code(told, salt)}
+    assert CliRunner().invoke(app, words, input="26:01\n").exit_code == 1
+
+
+def test_a_user_of_some_areas_of_a_keypad_moves_those_he_may() -> None:
+    site = Site()
+    assert site.types(Arm((1, 2), of_user=True), TWO_CODE)[-1] == "ok"
+    assert site.panel.modes() == {1: "disarmed", 2: "exit"}
+    assert site.types(Arm((1, 2)), TWO_CODE)[-1] == "refused not_allowed"
+    assert site.types(Arm((1,), of_user=True), TWO_CODE)[-1] == "refused not_allowed"
+    assert site.types(Disarm((1, 2), of_user=True), TWO_CODE)[-1] == "ok"
+    assert site.panel.modes()[2] == "disarmed"
 
 
 def test_a_code_is_never_shown() -> None:
