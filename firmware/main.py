@@ -7,6 +7,7 @@ from firmware.node.latch import Latch
 from firmware.node.loop import commissioned, run
 from firmware.node.node import Node
 from firmware.node.settings import SettingsStore
+from firmware.node.update import updater_for
 from firmware.node.version import VERSION
 
 TYPE_CHECKING = False
@@ -30,7 +31,8 @@ def main() -> None:
     board = this_board()
     store = SettingsStore(board.flash)
     settings = commissioned(board, store)
-    run(Node(board, settings, store, Latch(board), VERSION))
+    updater = updater_for(board.flash, board.name)
+    run(Node(board, settings, store, Latch(board), VERSION, updater))
 
 
 if __name__ == "__main__":

@@ -5,12 +5,15 @@ part, so that no reply is late; the whole file is read back from flash before it
 """
 
 import hashlib
+import sys
 
+from firmware.node.flash import Flash
 from firmware.node.image import (
     FIXED_BYTES,
     MAX_HEADER_BYTES,
     MAX_IMAGE_BYTES,
     SIGNATURE_BYTES,
+    SOURCES,
     Header,
     header_length,
     parse_header,
@@ -34,7 +37,7 @@ from firmware.node.slots import (
     Slots,
     Start,
 )
-from firmware.node.verify import SignatureCheck
+from firmware.node.verify import SignatureCheck, read_key
 from protocols.osdp.codes import (
     FILE_ABORT,
     FILE_MALFORMED,
@@ -45,6 +48,8 @@ from protocols.osdp.codes import (
 
 KIND = 1
 """OSDP file type: opaque contents, agreed by the devices."""
+KEY_FILE = "update.key"
+"""The maker's public key, put there at commissioning: `verify.read_key`."""
 BLOCK_BYTES = 2048
 """Parts gathered before the flash is written: a page wears with each write, however short."""
 RESTART_MS = 1000
@@ -248,6 +253,17 @@ class Updater:
         if reason != BUSY:
             self.slots.flash.remove(PART)
         return status, 0
+
+
+def updater_for(flash: Flash, board: str) -> Updater:
+    """The receiver of the node that this very file runs on."""
+    slots = Slots(flash, board, runtime(), read_key(flash.read(KEY_FILE, 512) or b""))
+    return Updater(slots, running_slot(__file__))
+
+
+def runtime() -> int:
+    """The version of byte code this runtime takes; CPython: SOURCES."""
+    return int(getattr(sys.implementation, "_mpy", SOURCES)) & 0xFF
 
 
 def running_slot(module_file: str) -> int:

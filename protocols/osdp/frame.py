@@ -42,7 +42,7 @@ def crc16_by_table(data: "bytes | bytearray | memoryview") -> int:
 
 
 try:
-    from binascii import crc_hqx
+    from binascii import crc_hqx  # type: ignore[attr-defined,unused-ignore]
 
     def crc16(data: "bytes | bytearray | memoryview") -> int:
         """CRC16 of OSDP: the library's where there is one."""
