@@ -142,6 +142,19 @@ def test_a_number_out_of_order_is_refused_and_changes_nothing() -> None:
     assert pair.node.secure
 
 
+def test_a_refusal_outside_a_session_uses_up_its_number() -> None:
+    # libosdp and others count on: they try their own key first, then the default key.
+    pair = Pair(key=None, controller_key=KEY)
+    refused = pair.carry(pair.controller.challenge())
+    assert pair.carry(pair.controller.asked) == refused
+    assert pair.controller.hear(refused) == NO_SESSION
+    pair.controller.key = codes.DEFAULT_KEY
+    answer = pair.controller.hear(pair.carry(pair.controller.challenge()))
+    proof = pair.controller.prove(answer)
+    assert pair.controller.sequence == 1
+    assert pair.controller.settle(pair.controller.hear(pair.carry(proof)))
+
+
 def test_only_number_0_starts_a_conversation() -> None:
     pair = Pair(clear=True)
     assert reason(pair.carry(build(5, 2, b"\x60"))) == codes.NAK_SEQUENCE

@@ -89,7 +89,7 @@ class Controller:
                 if plain is None:
                     return None
                 data = data[:1] + plain
-        elif data[0] == codes.NAK and frame.block is None:
+        elif data[0] == codes.NAK and data[1] == codes.NAK_SEQUENCE:
             return data[0], data[1:]
         self.sequence = frame.sequence
         return data[0], data[1:]
