@@ -236,7 +236,7 @@ class BusNode:
             paired = credential.pairing
             events += self._end_pairing(ok=True, detail="" if paired else "has its own key already")
         identity = self.session.identity()
-        serial = identity["serial_number"]
+        serial = identity["serial_number"] & 0xFFFFFFFF  # libosdp gives it a sign
         if self._serial not in {None, serial} and self._serial is not None:
             events.append(
                 NodeTrouble(self.id, Trouble.DUPLICATE, detail=f"{self._serial}, {serial}")
