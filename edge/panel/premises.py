@@ -45,13 +45,13 @@ def clean(text: str) -> str:
     return short if short.isascii() else short.encode("utf-8", "replace").decode("utf-8")
 
 
-def _on_node(config: PanelConfig) -> dict[str, str]:
-    found = {name: str(node) for name, (node, _) in bus_points(config).items()}
+def _on_node(config: PanelConfig) -> frozenset[str]:
+    found = set(bus_points(config))
     for zone in config.zones:
         name = f"zone:{zone.number}"
         if zone.pair is not None and f"{name}/pair" not in found:
-            found.pop(name, None)  # either loop may be the lost one: it counts as wired
-    return found
+            found.discard(name)  # either loop may be the lost one: it counts as wired
+    return frozenset(found)
 
 
 class Premises:
@@ -75,7 +75,7 @@ class Premises:
         }
         """By zone: the cross-zone zones whose alarm its trip completes."""
         self.on_node = _on_node(config)
-        """Points that are on a bus alone, and their node."""
+        """Points that are on buses alone."""
         self.codes: dict[str, tuple[UserConfig, bool]] = {}
         for user in config.users:
             self.codes.setdefault(user.code_hash, (user, False))

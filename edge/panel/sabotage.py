@@ -10,7 +10,7 @@ parts follow.
   something is armed nobody has reason to pull it and all its zones are blind, so that the port
   alone is enough then, once nodes are really lost (a port back within their time is a hiccup).
 * After a restart nothing is judged until drivers and paths had time to come up (after a power cut
-  the power-up time); what is still gone then vanished together.
+  the power-up time); what is still gone then vanished together, and with what went just before.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ def there(p: Premises, part: str) -> None:
     if part not in s.seen:
         s.seen.append(part)
     if s.gone.pop(part, None) is not None:
+        s.gone_before = [one for one in s.gone_before if one != part]
+        s.gone_lately = [one for one in s.gone_lately if one != part]
         _all_back(p)
 
 
@@ -55,18 +57,19 @@ def restarted(p: Premises) -> None:
     """Judge nothing before all had time to come up."""
     s, hold_until = p.state.sabotage, p.state.hold_until
     soon = later(p.now, START_S)
-    s.held_from = p.now
+    s.gone_before = list(s.gone)
+    s.gone_lately = _together(p)
     s.held_until = soon if hold_until is None else max(soon, hold_until)
 
 
 def release(p: Premises) -> None:
     """The time to come up is over: what went since the restart and stayed away went together."""
     s = p.state.sabotage
-    since = s.held_from if s.held_from is not None else p.now
-    s.held_from = s.held_until = None
-    missing = [part for part, at in s.gone.items() if at >= since]
-    for part in missing:
+    missing = [part for part in s.gone if part not in s.gone_before]
+    for part in (*missing, *s.gone_lately) if missing else ():
         s.gone[part] = p.now
+    s.held_until = None
+    s.gone_before, s.gone_lately = [], []
     if missing:
         _judge(p, missing)
 
@@ -88,6 +91,7 @@ def fit(p: Premises, parts: frozenset[str]) -> None:
     s = p.state.sabotage
     s.seen = [part for part in s.seen if part in parts]
     s.gone = {part: at for part, at in s.gone.items() if part in parts}
+    s.gone_lately = [part for part in s.gone_lately if part in s.gone]
     s.gathered = [part for part in s.gathered if part in parts]
     if not s.gathered:
         s.gather_until = None
@@ -133,8 +137,7 @@ def _judge(p: Premises, fresh: list[str]) -> None:
         if further:
             _gather(p, further)
         return
-    window_ns = p.config.sabotage.window_s * NS_PER_S
-    together = [part for part, at in s.gone.items() if p.now - at <= window_ns]
+    together = _together(p)
     ports = {part.removeprefix("bus:") for part in s.gone if part.startswith("bus:")}
     counted = {_weighed(part, ports) for part in together}
     blind = bool(ports & {_bus_of(part) for part in together}) and any(
@@ -142,6 +145,12 @@ def _judge(p: Premises, fresh: list[str]) -> None:
     )
     if len(counted) >= p.config.sabotage.parts or blind:
         _gather(p, together)
+
+
+def _together(p: Premises) -> list[str]:
+    """Parts that vanished inside the window that ends now."""
+    window_ns = p.config.sabotage.window_s * NS_PER_S
+    return [part for part, at in p.state.sabotage.gone.items() if p.now - at <= window_ns]
 
 
 def _gather(p: Premises, parts: list[str]) -> None:

@@ -106,9 +106,12 @@ class SabotageState(msgspec.Struct, omit_defaults=True):
     gather_until: Instant | None = None
     told: list[str] = []
     """Parts of the standing verdict; empty: none."""
-    held_from: Instant | None = None
     held_until: Instant | None = None
-    """Between the two nothing is judged."""
+    """Nothing is judged before this."""
+    gone_before: list[str] = []
+    """Parts that were missing when that time began, and of these"""
+    gone_lately: list[str] = []
+    """those that may belong together with what turns out to be missing after it."""
 
 
 class Clock(msgspec.Struct, array_like=True):
@@ -205,7 +208,7 @@ def digest_of(config: PanelConfig) -> str:
 
 _AREA = ("until", "exit_ends", "siren_until", "closed_at", "alarm_at", "cancel_until")
 _POINT = ("tripped_at",)
-_SABOTAGE = ("gather_until", "held_from", "held_until")
+_SABOTAGE = ("gather_until", "held_until")
 _PANEL = ("lock_until", "walk_until", "test_until", "hold_until", "siren_until", "periodic_at")
 
 

@@ -150,7 +150,7 @@ def _system(p: Premises, point: PointState, reading: Reading) -> None:
 def _lost(p: Premises, reading: Reading) -> None:
     """Two or more points lost within ten seconds: a cut cable or jamming, told once (H3).
 
-    All points of one bus node are one part; nodes alone are for `sabotage` to judge.
+    At least one of them on a wire of its own: nodes alone are for `sabotage` to judge.
     """
     lost = p.state.lost
     if reading.state is not ReadingState.LOST:
@@ -161,9 +161,8 @@ def _lost(p: Premises, reading: Reading) -> None:
     lost[reading.point] = p.now
     window_ns = LOST_TOGETHER_S * NS_PER_S
     together = sorted(name for name, at in lost.items() if p.now - at <= window_ns)
-    parts = {p.on_node.get(name, name) for name in together}
     wired = any(name not in p.on_node for name in together)
-    if len(parts) >= 2 and wired and not p.state.lost_verdict:
+    if len(together) >= 2 and wired and not p.state.lost_verdict:
         p.state.lost_verdict = True
         names = ",".join(name.removeprefix("zone:") for name in together)
         p.emit(Code.PANEL_TAMPER, detail=f"points_lost:{names}")

@@ -75,6 +75,7 @@ def was_active(history: list[tuple[float, ReadingState]], now: float) -> bool:
 def test_a_pair_alarms_together_only_and_hides_no_trouble(life: list[Step]) -> None:
     pairs = Pairs(CONFIG)
     history: tuple[list[tuple[float, ReadingState]], ...] = ([], [])
+    counts = [False, False]
     zone: ReadingState | None = None
     now = 0.0
     for step in life:
@@ -91,6 +92,7 @@ def test_a_pair_alarms_together_only_and_hides_no_trouble(life: list[Step]) -> N
             own.append((now, NORMAL))
         together = was_active(other, now)
         own.append((now, step.state))
+        counts[step.half] = step.state is ALARM and together
         readings = [one for one in told if one.point == "zone:3"]
         alone = [one for one in told if one.point != "zone:3"]
         for one in readings:
@@ -102,6 +104,8 @@ def test_a_pair_alarms_together_only_and_hides_no_trouble(life: list[Step]) -> N
             assert [one.point for one in alone] == ([] if together else [ALONE[step.half]])
         else:
             assert alone == []
+        if step.state not in TROUBLE and any(counts):
+            assert zone is ALARM  # for as long as an activation that counts lasts
         if step.state in TROUBLE:
             assert zone is step.state
         states = {h[-1][1] for h in history if h}

@@ -112,6 +112,7 @@ def test_a_lost_node_takes_all_its_points_and_gives_them_back_as_they_are() -> N
         "zone:2 lost",
         "zone:3 lost",
     ]
+    assert bus.machine.deadline() is None
     assert bus.give(NodeUp(THREE, secure=True)) == ["-NODE_LOST main.3"]
     assert bus.inputs(THREE, InputState.ALARM) == ["zone:1 alarm", "zone:2 normal"]
     assert bus.give(LocalReported(THREE, tamper=True, power=False)) == [

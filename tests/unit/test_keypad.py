@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
 from edge.__main__ import app
 from edge.adapters.code_hash import card_of, hash_code
 from edge.bus.bus_types import Beep, Colour, SetLed
-from edge.config import ZoneType
+from edge.config import PanelConfig, ZoneType
 from edge.field.reading import Reading, ReadingState
 from edge.panel import Panel
 from edge.panel.effects import Answer
@@ -52,8 +53,8 @@ ZONES = (
 class Desk:
     """A keypad on a panel, wired as the shell wires them."""
 
-    def __init__(self) -> None:
-        self.panel = Panel(bus_config(zones=ZONES))
+    def __init__(self, config: PanelConfig | None = None) -> None:
+        self.panel = Panel(config or bus_config(zones=ZONES))
         self.keypad = KeypadMachine((), code_digits=6)
         self.seconds = 0.0
         self.events: list[str] = []
@@ -210,6 +211,13 @@ def test_a_fire_sounding_while_disarmed_is_silenced_by_the_code_not_armed() -> N
     desk = Desk()
     assert desk.read(4) == [ALARM]
     assert desk.press(CODE + "#") == [ACCEPTED, GREEN]
+    assert desk.panel.modes()[1] == "disarmed"
+
+
+def test_the_code_silences_where_no_siren_is_fitted_too() -> None:
+    desk = Desk(msgspec.structs.replace(bus_config(zones=ZONES), outputs=()))
+    desk.read(4)
+    desk.press(CODE + "#")
     assert desk.panel.modes()[1] == "disarmed"
 
 

@@ -66,6 +66,7 @@ def test_two_nodes_with_the_same_fault_do_not_end_each_others() -> None:
     assert site.finds(THREE) == []
     assert site.finds(FOUR) == ["-NODE_LOST z4 (main.4)"]
     assert site.panel.faults() == ()
+    assert b"node_faults" not in site.panel.snapshot()
 
 
 @pytest.mark.parametrize("code", [Code.NODE_RESTARTED, Code.NODE_UPDATED, Code.NODE_OVERFLOW])
@@ -196,6 +197,44 @@ def test_a_lone_part_is_none_and_so_are_two_far_apart(part: str) -> None:
     assert verdicts(site.wait(10.1)) == []
     site.loses(FOUR)
     assert verdicts(site.wait(30)) == []
+
+
+def test_two_at_the_very_edge_of_the_window_are_together() -> None:
+    site = BusSite()
+    site.loses(THREE)
+    site.wait(10)
+    site.loses(FOUR)
+    assert verdicts(site.wait(2)) == ["+SABOTAGE (nodes:main.3,main.4)"]
+
+
+def test_a_loss_long_before_a_power_cut_is_not_together_with_one_long_after() -> None:
+    site = BusSite()
+    site.loses(THREE)
+    site.wait(30)
+    site.restart(same_boot=False, uptime_s=1)
+    site.give(Booted("boot2", same_boot=False))
+    site.wait(65)
+    site.loses(FOUR)
+    assert verdicts(site.wait(60)) == []
+
+
+def test_a_loss_just_before_a_restart_is_together_with_one_found_after_it() -> None:
+    site = BusSite()
+    site.loses(THREE)
+    site.wait(5)
+    site.restart(same_boot=True)
+    site.give(Booted("boot", same_boot=True))
+    site.wait(1)
+    site.loses(FOUR)
+    assert verdicts(site.wait(17)) == ["+SABOTAGE (nodes:main.3,main.4)"]
+
+
+def test_a_verdict_being_gathered_survives_a_power_cut() -> None:
+    site = BusSite()
+    site.loses(THREE)
+    site.loses(FOUR)
+    site.restart(same_boot=False, uptime_s=1)
+    assert verdicts(site.wait(2)) == ["+SABOTAGE (nodes:main.3,main.4)"]
 
 
 def test_further_parts_extend_the_verdict_once() -> None:
