@@ -4,10 +4,11 @@ from firmware.node.ticks import ticks_diff
 
 
 class Steady:
-    """A yes or no that counts once it has stood for `dwell_ms`; the first one counts at once."""
+    """A yes or no that counts once it has stood for its dwell; the first one counts at once."""
 
-    def __init__(self, dwell_ms: int) -> None:
-        self._dwell_ms = dwell_ms
+    def __init__(self, on_ms: int, off_ms: int) -> None:
+        self._on_ms = on_ms
+        self._off_ms = off_ms
         self._known = False
         self._candidate = False
         self._since = 0
@@ -19,13 +20,10 @@ class Steady:
             self._known = True
             self._candidate = self.on = on
             return on
-        if on == self.on:
-            self._candidate = on
-            return False
         if on != self._candidate:
             self._candidate = on
             self._since = now
-        if ticks_diff(now, self._since) < self._dwell_ms:
+        if on == self.on or ticks_diff(now, self._since) < (self._on_ms if on else self._off_ms):
             return False
         self.on = on
         return True
@@ -39,7 +37,7 @@ class Supply:
     def __init__(self, low_mv: int, restore_mv: int) -> None:
         self._low_mv = low_mv
         self._restore_mv = restore_mv
-        self._steady = Steady(self.DWELL_MS)
+        self._steady = Steady(self.DWELL_MS, self.DWELL_MS)
         self._below = False
         self.millivolts = 0
 
@@ -65,17 +63,13 @@ class Enclosure:
     CLOSED_MS = 1000
 
     def __init__(self) -> None:
-        self._opened = Steady(self.OPEN_MS)
-        self._closed = Steady(self.CLOSED_MS)
+        self._steady = Steady(self.OPEN_MS, self.CLOSED_MS)
 
     @property
     def open(self) -> bool:
         """It is, or was inside the last second."""
-        return self._opened.on or self._closed.on
+        return self._steady.on
 
     def sample(self, open_now: bool, now: int) -> bool:
         """True: `open` has changed."""
-        before = self.open
-        self._opened.sample(open_now, now)
-        self._closed.sample(self._opened.on or open_now, now)
-        return self.open != before
+        return self._steady.sample(open_now, now)
