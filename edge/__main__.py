@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from edge.cli import service, users
+from edge.cli.bus import app as bus
 from edge.cli.journal import app as journal
 from edge.cli.phone import app as phone
 
@@ -25,6 +26,7 @@ app.command("walk-test")(users.walk_test)
 app.command("panel-test")(users.panel_test)
 app.command("test")(users.manual_test)
 app.add_typer(journal, name="journal", help="Verify, show and export the journal.")
+app.add_typer(bus, name="bus", help="Detector buses: status, pairing, keys, firmware.")
 app.add_typer(phone, name="phone", help="The phone path: status, test call.")
 
 

@@ -20,6 +20,8 @@ from edge.adapters import watchdog
 from edge.adapters.code_hash import hash_code
 from edge.adapters.gpio_field import Field
 from edge.adapters.local_socket import (
+    BusAsked,
+    BusCommandAsked,
     CodeEntered,
     LocalSocket,
     PanelStatus,
@@ -337,6 +339,10 @@ class PanelBridge:
                 if self._phone is not None:
                     self._phone.test_call(by)
                 return self._about_phone(1 << 60)
+            case BusAsked():
+                return Reply(ok=True, buses=self._buses.statistics())
+            case BusCommandAsked():
+                return await self._buses.asked(request)
             case CodeEntered():
                 action = action_of(request)
                 if action is None:

@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Final
 
 from edge.adapters.bus_driver import BusDriver
+from edge.adapters.local_socket import BusCommandAsked, Reply
 from edge.adapters.osdp_keys import KeysUnusableError, NodeKeys
 from edge.adapters.wall_clock import monotonic
 from edge.bus.bus_machine import BusMachine, BusTold
 from edge.bus.bus_types import (
+    AskReport,
     BusChanged,
     BusEvent,
     BusStatistics,
     CardRead,
+    ClosePairing,
     CommandDone,
     KeysPressed,
     LossCause,
@@ -28,6 +31,10 @@ from edge.bus.bus_types import (
     NodeId,
     NodeLost,
     NodeUp,
+    Pair,
+    Rekey,
+    SendFirmware,
+    SetNodeOutput,
 )
 from edge.config import PanelConfig
 from edge.config_bus import BusConfig
@@ -35,6 +42,13 @@ from protocols.instants import NS_PER_S, Instant
 
 COMMAND_S: Final = 900.0
 """A firmware image of the largest size at 9600 baud takes ten minutes."""
+IMAGE_BYTES: Final = 1 << 20
+_ORDERS: Final[dict[str, NodeCommand]] = {
+    "report": AskReport(),
+    "pair": Pair(),
+    "close_pairing": ClosePairing(),
+    "rekey": Rekey(),
+}
 
 
 class BusService:
@@ -130,6 +144,22 @@ class BusService:
         finally:
             self._waiting.pop(token, None)
 
+    async def asked(self, request: BusCommandAsked) -> Reply:
+        """What somebody on the spot wants of a node."""
+        command: NodeCommand | None = _ORDERS.get(request.what)
+        if request.what == "output":
+            command = SetNodeOutput(request.number, request.on)
+        elif request.what == "update":
+            try:
+                command = SendFirmware(await asyncio.to_thread(_image, Path(request.image)))
+            except (OSError, ValueError) as error:
+                return Reply(ok=False, reason=f"image: {error}")
+        if command is None:
+            return Reply(ok=False, reason=f"no such order: {request.what}")
+        bus, _, address = request.node.partition(".")
+        done = await self.command(NodeId(bus, int(address)), command)
+        return Reply(ok=done.ok, reason=done.detail)
+
     def _arrived(self, bus: str, event: BusEvent, _at: Instant, token: int) -> None:
         for told in self._machine.receive(event, monotonic()):
             self._feed(told)
@@ -168,3 +198,11 @@ class BusService:
         if due is not None:
             wait_s = max(0.0, (due - monotonic()) / NS_PER_S)
             self._timer = self._loop.call_later(wait_s, self._tick)
+
+
+def _image(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        image = stream.read(IMAGE_BYTES + 1)
+    if not image or len(image) > IMAGE_BYTES:
+        raise ValueError(f"{path} is empty or larger than {IMAGE_BYTES} bytes")
+    return image

@@ -15,6 +15,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from edge.bus.bus_types import BusStatistics
 from edge.config import PanelConfig
 from edge.panel.inputs import (
     Action,
@@ -61,7 +62,25 @@ class PhoneTestAsked(msgspec.Struct, frozen=True, tag="phone_test", tag_field="d
     by: Annotated[str, Meta(max_length=32, pattern="^[A-Za-z0-9_.-]*$")] = ""
 
 
-Request = StatusAsked | CodeEntered | PhoneAsked | PhoneTestAsked
+class BusAsked(msgspec.Struct, frozen=True, tag="bus", tag_field="do"):
+    """The detector buses: statistics of every node."""
+
+
+class BusCommandAsked(msgspec.Struct, frozen=True, tag="bus_command", tag_field="do", kw_only=True):
+    """Have node "<bus>.<address>" do something; the reply comes when it is over.
+
+    `what`: report, pair, close_pairing, rekey, output (`number`, `on`) or update (`image`, a file
+    the panel can read).
+    """
+
+    node: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9]{0,11}\.\d{1,3}$")]
+    what: str
+    image: Annotated[str, Meta(max_length=4096)] = ""
+    number: Annotated[int, Meta(ge=1, le=16)] = 1
+    on: bool = False
+
+
+Request = StatusAsked | CodeEntered | PhoneAsked | PhoneTestAsked | BusAsked | BusCommandAsked
 
 
 class AreaStatus(msgspec.Struct, frozen=True):
@@ -145,6 +164,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     zones: tuple[int, ...] = ()
     status: PanelStatus | None = None
     phone: PhoneStatus | None = None
+    buses: list[BusStatistics] | None = None
 
 
 def action_of(entered: CodeEntered) -> Action | None:
