@@ -55,8 +55,7 @@ def refuse(draft: Draft, report: Report) -> None:
 def warn(config: PanelConfig, report: Report) -> None:
     """On a configuration that is accepted."""
     zones = list(enumerate(config.zones))
-    if config.site_class not in STRICT:
-        _lone_pirs(zones, report)
+    _lone_pirs(zones, report)
     for index, zone in zones:
         known = _technologies(zone)
         if zone.pair is not None and len(known) < 2 and known != {"dual"}:

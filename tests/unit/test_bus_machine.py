@@ -205,6 +205,10 @@ def test_a_port_that_works_again_after_a_restart_ends_the_bus_fault_though_no_no
     assert Bus().give(NodeLost(FOUR, LossCause.NO_ANSWER))[:2] == FRESH[:2]
     told = Bus().give(NodeLost(FOUR, LossCause.BUS_DOWN))
     assert told[0] == "+NODE_LOST main.4 (bus_down)"
+    bus = Bus()
+    bus.give(BusChanged("main", up=False))
+    assert bus.give(NodeLost(FOUR, LossCause.NO_ANSWER))[0] == "+NODE_LOST main.4 (no_answer)"
+    assert "-BUS_FAULT main.-1" in bus.give(BusChanged("main", up=True))
 
 
 def test_a_bus_down_is_a_fault_of_the_bus() -> None:
