@@ -156,7 +156,8 @@ def _open(raw: bytes, marked: bool) -> "Frame | Malformed":
             return Malformed("security block", raw)
         start = 5 + size
         block = raw[5:start]
-        if block[1] >= SCS_15:
+        if block[1] >= SCS_15 and end - start > MAC_BYTES:
+            # Shorter is no secure frame, but one that must be answered: refused by who reads it.
             end -= MAC_BYTES
             mac = raw[end : end + MAC_BYTES]
     if end <= start:

@@ -353,13 +353,12 @@ class Peripheral:
 
     def _answer_handshake(self, frame: Frame, block: bytes) -> bytes:
         data = frame.data
-        default = len(block) < 3 or block[2] == 0
-        if default != (self._key is None):
-            self.counts.failed_handshakes += 1
-            reply = self._refuse(frame, NAK_SECURITY_CONDITION)
-            # Outside a session the controller counts on after a NAK, and asks with its other key.
-            return reply if self._channel is not None else self._keep(frame, reply)
         if block[1] == SCS_11 and data[0] == CHLNG:
+            # Which key is said here; SCRYPT's byte is left open by some controllers.
+            default = len(block) < 3 or block[2] == 0
+            if default != (self._key is None):
+                self.counts.failed_handshakes += 1
+                return self._refuse(frame, NAK_SECURITY_CONDITION)
             if len(data) != 1 + RANDOM_BYTES:
                 return self._refuse(frame, NAK_LENGTH)
             return self._challenged(frame, data[1:])

@@ -117,6 +117,6 @@ def test_impossible_lengths_and_blocks_are_no_frames() -> None:
         b"\x53\x01\xff\xff\x04\x60\x00",
         build(1, 1, b"\x60", block=b"\x09\x15"),
         build(1, 1, b"\x60", block=b"\x00\x15"),
-        build(1, 1, b"", block=b"\x02\x15", mac=b"abcd"),
+        build(1, 1, b"", block=b"\x02\x15"),
     ):
         assert frames(FrameReader().feed(raw)) == []

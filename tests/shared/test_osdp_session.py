@@ -283,6 +283,17 @@ def test_other_addresses_and_replies_are_not_for_us() -> None:
     assert pair.node.counts.foreign == 2
 
 
+def test_a_secure_frame_without_a_mac_is_refused() -> None:
+    # PyPI osdp polls like that before its handshake.
+    pair = Pair()
+    raw = pair.carry(build(5, 0, b"\x60", block=b"\x02\x15"))
+    assert reason(raw) == codes.NAK_SECURITY_CONDITION
+    pair = opened()
+    raw = pair.carry(build(5, pair.controller.next_sequence(), b"\x60", block=b"\x02\x15"))
+    assert reason(raw) == codes.NAK_SECURITY_CONDITION
+    assert not pair.node.secure
+
+
 def test_unknown_security_blocks_are_refused() -> None:
     pair = Pair()
     raw = pair.carry(build(5, 0, b"\x61\x00", block=b"\x02\x01"))
