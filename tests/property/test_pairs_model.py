@@ -70,7 +70,7 @@ def was_active(history: list[tuple[float, ReadingState]], now: float) -> bool:
     return False
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(steps)
 def test_a_pair_alarms_together_only_and_hides_no_trouble(life: list[Step]) -> None:
     pairs = Pairs(CONFIG)
