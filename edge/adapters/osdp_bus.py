@@ -51,6 +51,8 @@ CLOCK_BACK_S: Final = 0.02
 GAP_CHARACTERS: Final = 2
 BUSY_LONGEST_S: Final = 10.0
 """A node that says nothing but BUSY for longer is as good as silent."""
+BABBLE_BYTES: Final = 4
+"""Unasked between two turns: more than a spike."""
 BUS: Final = -1
 HOLDS = InputsReported | LocalReported | NodeReport | ChangesLost | KeysPressed | CardRead
 """What a node lets go of with its next command: kept there until it is on disk here."""
@@ -88,7 +90,8 @@ class OsdpBus:
         self._forged = {n.address: Rate(1, 1.0) for n in config.nodes}
         self._doubled = {n.address: Rate(3, 20.0) for n in config.nodes}
         self._noise = Share(0.1, 200)
-        self._babble = Share(0.5, 100)
+        self._babble = Share(0.3, 40)
+        self._unasked_bytes = 0
         self._turns = self._new_turns()
         self._wall_s = 0.0
 
@@ -184,6 +187,7 @@ class OsdpBus:
         for node in self._nodes.values():
             node.anew()
         self._cause = ""
+        self._unasked_bytes = 0
         was, self._up = self._up, True
         if was is False:
             self._tell(BusChanged(self._config.name, up=True))
@@ -210,7 +214,7 @@ class OsdpBus:
         exchange = wire.exchange(frame, self._turns.timeout_s(address), node.seal)
         now = time.monotonic()
         tally.exchanged(exchange)
-        self._judge(node, exchange, now)
+        self._judge(wire, node, exchange, now)
         if exchange.busy and now - (tally.seen_at or 0.0) < BUSY_LONGEST_S:
             self._turns.well(address, now)
         elif exchange.reply is None:
@@ -226,7 +230,7 @@ class OsdpBus:
                 self._turns.failed(address, exchange.spent_s, now, silent=False)
             self._tell_all(node, events, now)
 
-    def _judge(self, node: BusNode, exchange: Exchange, now: float) -> None:
+    def _judge(self, wire: Wire, node: BusNode, exchange: Exchange, now: float) -> None:
         """Faults that show in how the exchange went."""
         if exchange.forged and self._forged[node.id.address].hit(now):
             self._tell(NodeTrouble(node.id, Trouble.FORGED, detail="wrong MAC or clear text"))
@@ -239,6 +243,9 @@ class OsdpBus:
         if broken and self._doubled[node.id.address].hit(now):
             self._tell(NodeTrouble(node.id, Trouble.DUPLICATE, detail="garbled replies"))
         whole = NodeId(self._config.name, BUS)
+        unasked, self._unasked_bytes = wire.unasked_bytes - self._unasked_bytes, wire.unasked_bytes
+        if self._babble.trial(unasked >= BABBLE_BYTES):
+            self._tell(NodeTrouble(whole, Trouble.BABBLE, self._babble.on))
         heard = exchange.reply is not None or exchange.garbled > 0
         if heard and self._noise.trial(exchange.garbled > 0):
             self._tell(NodeTrouble(whole, Trouble.NOISE, self._noise.on))

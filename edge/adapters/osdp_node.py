@@ -124,7 +124,7 @@ class BusNode:
             self._keyset_sent = True
         heard = session.answer(reply.raw)
         self.seal.heard(reply)
-        if not session.secure and not session.default_key and said != codes.RMAC_I:
+        if self.seal.closed and not session.secure and not session.default_key:
             self.seal.broken()
         self.fallen = False
         self._distrusted = 0

@@ -8,7 +8,9 @@ with sequence number 0.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import secrets
 import sys
 from collections.abc import Callable
 from typing import Any, Final
@@ -21,6 +23,32 @@ FILE_CHUNK_BYTES: Final = 180
 """12 AES blocks with the 11 bytes of header; libosdp's own choice overflows its buffer."""
 
 osdp_sys.set_loglevel(osdp_sys.LOG_EMERG)
+
+
+class FreshChance:
+    """Makes libosdp's challenges new ones.
+
+    It draws them from the C library's rand() and never seeds it: each start of the panel would
+    repeat the challenges of the last, and a recorded session could be played back whole, with all
+    its MACs right. The state of glibc's generator is therefore filled anew before every handshake.
+    """
+
+    WORDS: Final = 31
+    """Of state of glibc's default generator, after one word that describes it."""
+
+    def __init__(self) -> None:
+        self._library = ctypes.CDLL(None)
+        self._state = ctypes.create_string_buffer(4 * (self.WORDS + 1))
+        with contextlib.suppress(AttributeError):  # another C library: its seed must do
+            self._library.initstate(1, self._state, len(self._state))
+
+    def renew(self) -> None:
+        """The next challenge has not been seen before."""
+        self._library.srand(secrets.randbits(32))
+        ctypes.memmove(ctypes.addressof(self._state) + 4, secrets.token_bytes(4 * self.WORDS), 124)
+
+
+_CHANCE: Final = FreshChance()
 
 
 class FileSource:
@@ -121,6 +149,7 @@ class Session:
         self._inbox = reply
         self._outbox = b""
         self._events = []
+        _CHANCE.renew()
         self._panel.refresh()
         self._release_event()
         return self._events

@@ -49,6 +49,11 @@ class Place:
     margin: float = 1.0
 
 
+def _usual_s(place: Place) -> float:
+    """Within so long its replies begin."""
+    return place.smooth_s + 4 * place.spread_s + 0.005
+
+
 class Turns:
     """The order of one bus."""
 
@@ -59,6 +64,7 @@ class Turns:
         self._lost_after_s = lost_after_s
         self._timeout_s = timeout_s
         self._lost_free_at = now
+        self._slowest_s = 0.0
 
     def place(self, address: int) -> Place:
         """For statistics."""
@@ -123,11 +129,16 @@ class Turns:
     def timeout_s(self, address: int) -> float:
         """How long to wait for this node's first byte."""
         place = self._places[address]
+        if not self._slowest_s:
+            return self._timeout_s  # nobody was ever heard here: nothing to spare, nothing to learn
         if not place.seen:
-            full = place.probes % WHOLE_EACH == 0
-            return self._timeout_s if full else min(TIMEOUT_UNSEEN_S, self._timeout_s)
-        usual = place.smooth_s + 4 * place.spread_s + 0.005
-        return min(max(usual, TIMEOUT_SHORTEST_S) * place.margin, self._timeout_s)
+            whole = place.probes % WHOLE_EACH == 0
+            usual = self._timeout_s if whole else max(TIMEOUT_UNSEEN_S, self._slowest_s)
+            return min(usual, self._timeout_s)
+        usual = max(_usual_s(place), TIMEOUT_SHORTEST_S) * place.margin
+        if place.lost:
+            usual = max(usual, self._slowest_s)
+        return min(usual, self._timeout_s)
 
     def answered(self, address: int, turnaround_s: float, spent_s: float, now: float) -> None:
         """A good reply: its turnaround. Next at once: a handshake is not left half done."""
@@ -142,6 +153,9 @@ class Turns:
             place.spread_s += (off - place.spread_s) / 8
             place.smooth_s += (turnaround_s - place.smooth_s) / 8
         place.margin = 1.0
+        # Behind an adapter that hands bytes over late, all nodes are as slow as the slowest.
+        others = (_usual_s(p) for p in self._places.values() if p.seen and not p.lost)
+        self._slowest_s = max(others, default=_usual_s(place))
         place.due = now if place.lost else place.well_at
 
     def well(self, address: int, now: float, again_s: float = POLL_SHORTEST_S) -> bool:

@@ -17,12 +17,18 @@ from protocols.osdp.frame import Frame, FrameReader, Malformed
 
 SPLIT_S: Final = 0.055
 """A reply that has begun may pause so long: USB adapters hand bytes over in batches (J2)."""
+SETTLE_S: Final = 0.01
+"""Silence kept after something garbled: whoever talked may not be done."""
 BABBLE_S: Final = 0.02
 """Wait at most so long for the line to fall silent before sending."""
 REPEATS: Final = 2
 """Identical repeats of a command whose reply came garbled, in the same turn."""
 HEADER_BYTES: Final = 6
-LONGEST_BYTES: Final = 1440
+LONGEST_BYTES: Final = 256
+TRICKLE_S: Final = 0.5
+"""The longest reply takes no longer than this beyond its time on the line, however it is split."""
+SPIKE_BYTES: Final = 2
+"""So much noise is a reply spoilt; a single byte may come from switching the line."""
 CLEAR_NAK_S: Final = 0.01
 """A clear NAK in a secure session is believed only if no secure reply follows so soon."""
 
@@ -95,9 +101,10 @@ class Wire:
         self._gap_s = gap_s
         self._reader = FrameReader()
         self._quiet_since = 0.0
+        self._settle_s = gap_s
         self.noise_bytes = 0
-        self.unasked = 0
-        """Times the line was busy when we wanted to send."""
+        self.unasked_bytes = 0
+        """Of the noise: what came while nobody had been asked."""
 
     def exchange(
         self, frame: bytes, reply_timeout_s: float, seal: Seal, *, repeats: int = REPEATS
@@ -108,6 +115,7 @@ class Wire:
         while done.tries <= repeats:
             done.tries += 1
             self._fall_silent(done)
+            self._settle_s = self._gap_s
             if self._once(frame, reply_timeout_s, done, seal) != "garbled":
                 break
         done.spent_s = time.monotonic() - began
@@ -116,36 +124,37 @@ class Wire:
     def stray(self) -> Exchange:
         """Whatever came while nothing was asked."""
         done = Exchange()
+        before = self.noise_bytes
         if self._line.wait(0):
             self._take(self._line.read(), done, None, None)
+        self.unasked_bytes += self.noise_bytes - before
         return done
 
     def _fall_silent(self, done: Exchange) -> None:
         """Until nothing was heard for the gap; a line that is never silent is used all the same."""
         ends = time.monotonic() + BABBLE_S
-        busy = False
+        before = self.noise_bytes
         while True:
             now = time.monotonic()
-            left = self._quiet_since + self._gap_s - now
+            left = self._quiet_since + self._settle_s - now
             if left > 0:
                 time.sleep(left)
             if not self._line.wait(0):
                 break
             self._take(self._line.read(), done, None, None)
             self._quiet_since = time.monotonic()
-            busy = True
             if self._quiet_since > ends:
                 break
-        self.unasked += busy
         self.noise_bytes += self._reader.pending
         self._reader.reset()
+        self.unasked_bytes += self.noise_bytes - before
 
     def _once(self, frame: bytes, timeout_s: float, done: Exchange, seal: Seal) -> str:
         self._line.write(frame)
         sent = time.monotonic() + len(frame) * self._line.character_s
         self._quiet_since = sent
         ends = sent + timeout_s
-        last = ends + LONGEST_BYTES * self._line.character_s + SPLIT_S
+        last = ends + LONGEST_BYTES * self._line.character_s + TRICKLE_S
         first = 0.0
         tail = b""
         held: Frame | None = None
@@ -179,6 +188,7 @@ class Wire:
             return self._good(held, done, max(0.0, first - sent))
         if spoiled or self._reader.pending:
             done.garbled += 1
+            self._settle_s = max(self._gap_s, SETTLE_S)
             self.noise_bytes += self._reader.pending
             self._reader.reset()
             return "garbled"
@@ -195,10 +205,13 @@ class Wire:
         """The reply to `sent` in what was read, and whether anything of it was no frame."""
         address, sequence, _ = command_of(sent) if sent else (-1, 0, 0)
         good: Frame | None = None
-        spoiled = False
-        for heard in self._reader.feed(data):
+        noise_before = self._reader.noise_bytes
+        heard_all = self._reader.feed(data)
+        noise = self._reader.noise_bytes - noise_before
+        self.noise_bytes += noise
+        spoiled = noise >= SPIKE_BYTES
+        for heard in heard_all:
             if isinstance(heard, Malformed):
-                self.noise_bytes += len(heard.raw)
                 spoiled = True
             elif not heard.reply:
                 # Our own echo, or another controller.
