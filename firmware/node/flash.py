@@ -50,7 +50,7 @@ class Flash:
             return False
         return True
 
-    def write(self, path: str, data: bytes, append: bool = False) -> bool:
+    def write(self, path: str, data: bytes | bytearray, append: bool = False) -> bool:
         """Writes or appends; the folder must be there."""
         try:
             with open(self._at(path), "ab" if append else "wb") as file:

@@ -36,32 +36,29 @@ class ImageFile:
 
 
 class Header:
-    """What the signed header says. `security`: the number that never goes back (anti-rollback)."""
+    """What the signed header says. `security`: the number that never goes back (anti-rollback).
 
-    def __init__(
-        self,
-        board: str,
-        version: tuple[int, int, int],
-        security: int,
-        mpy: int,
-        total: int,
-        body_digest: bytes,
-        files: list[ImageFile],
-        raw: bytes,
-    ) -> None:
-        self.board = board
-        self.version = version
-        self.security = security
-        self.mpy = mpy
-        self.total = total
-        self.body_digest = body_digest
-        self.files = files
-        self.raw = raw
+    `files` are there only when the whole header was read.
+    """
+
+    def __init__(self, start: bytes | bytearray) -> None:
+        values = struct.unpack_from(_FIXED, start, 0)
+        _, _, mpy, size, total, version, security, name, digest, count = values
+        self.mpy: int = mpy
+        self.size: int = size
+        self.total: int = total
+        self.security: int = security
+        self.board: str = name.rstrip(b"\0").decode() if _plain(name.rstrip(b"\0")) else ""
+        self.version = (version[0], version[1], version[2])
+        self.body_digest: bytes = digest
+        self.count: int = count
+        self.files: list[ImageFile] = []
+        self.raw = b""
 
     @property
     def body_offset(self) -> int:
         """Where the body begins in the container."""
-        return len(self.raw) + SIGNATURE_BYTES
+        return self.size + SIGNATURE_BYTES
 
 
 def pack_header(
@@ -98,7 +95,7 @@ def pack_header(
     )
 
 
-def header_length(start: bytes) -> int:
+def header_length(start: bytes | bytearray) -> int:
     """Length of the header whose fixed part is `start`; 0 when this is no image of ours."""
     if len(start) < FIXED_BYTES or bytes(start[:8]) != MAGIC or start[8] != FORMAT:
         return 0
@@ -106,27 +103,35 @@ def header_length(start: bytes) -> int:
     return size if FIXED_BYTES <= size <= MAX_HEADER_BYTES else 0
 
 
-def parse_header(raw: bytes) -> Header | None:
+def parse_start(start: bytes | bytearray) -> Header | None:
+    """What the fixed part says, the table unread; None: no image of ours."""
+    size = header_length(start)
+    if not size:
+        return None
+    header = Header(start)
+    if not header.board or not 1 <= header.count <= MAX_FILES:
+        return None
+    if not size + SIGNATURE_BYTES <= header.total <= MAX_IMAGE_BYTES:
+        return None
+    return header
+
+
+def parse_header(raw: bytes | bytearray) -> Header | None:
     """The header in exactly `raw`, or None when anything about it is not as it must be."""
-    if not raw or header_length(raw) != len(raw):
+    header = parse_start(raw)
+    if header is None or header.size != len(raw):
         return None
-    _, _, mpy, _, total, version, security, board, digest, count = struct.unpack_from(
-        _FIXED, raw, 0
-    )
-    name = board.rstrip(b"\0")
-    if not name or not _plain(name) or not 1 <= count <= MAX_FILES:
-        return None
-    files = _files(raw, count)
+    files = _files(raw, header.count)
     if files is None:
         return None
-    body_bytes = files[-1].offset + files[-1].length
-    if total != len(raw) + SIGNATURE_BYTES + body_bytes or total > MAX_IMAGE_BYTES:
+    if header.total != header.body_offset + files[-1].offset + files[-1].length:
         return None
-    number = (version[0], version[1], version[2])
-    return Header(name.decode(), number, security, mpy, total, digest, files, bytes(raw))
+    header.files = files
+    header.raw = bytes(raw)
+    return header
 
 
-def _files(raw: bytes, count: int) -> list[ImageFile] | None:
+def _files(raw: bytes | bytearray, count: int) -> list[ImageFile] | None:
     files: list[ImageFile] = []
     seen: set[bytes] = set()
     position = FIXED_BYTES

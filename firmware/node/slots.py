@@ -16,12 +16,11 @@ import struct
 
 from firmware.node.flash import Flash, Sink
 from firmware.node.image import (
-    MAX_HEADER_BYTES,
-    SIGNATURE_BYTES,
+    FIXED_BYTES,
     SOURCES,
     Header,
-    header_length,
     parse_header,
+    parse_start,
 )
 from firmware.node.verify import verify
 
@@ -51,6 +50,7 @@ TRIAL_FAILED = 13
 """It was started and never confirmed itself: back to the last good one."""
 SLOT_DAMAGED = 14
 """A slot's files no longer fit their hashes."""
+NO_MEMORY = 15
 
 REASONS = (
     "none",
@@ -68,6 +68,7 @@ REASONS = (
     "not a firmware file",
     "did not confirm itself, rolled back",
     "slot damaged",
+    "no memory left for it",
 )
 
 _RECORD = "<4sIBBBBIHHHB"
@@ -202,13 +203,20 @@ class Slots:
 
     def header_of(self, path: str) -> tuple[Header | None, bytes]:
         """Header and signature at the start of a file."""
-        if self.flash.size(path) <= SIGNATURE_BYTES:
+        start = self.start_of(path)
+        if start is None:
             return None, b""
-        start = Start(MAX_HEADER_BYTES + SIGNATURE_BYTES)
-        self.flash.copy(path, 0, self.flash.size(path), start)
-        size = header_length(bytes(start.data))
-        header = parse_header(bytes(start.data[:size]))
-        return header, bytes(start.data[size : size + SIGNATURE_BYTES])
+        whole = Start(start.body_offset)
+        if not self.flash.copy(path, 0, start.body_offset, whole):
+            return None, b""
+        return parse_header(whole.data[: start.size]), bytes(whole.data[start.size :])
+
+    def start_of(self, path: str) -> Header | None:
+        """The header at the start of a file, its table unread: little memory."""
+        fixed = Start(FIXED_BYTES)
+        if not self.flash.copy(path, 0, FIXED_BYTES, fixed):
+            return None
+        return parse_start(fixed.data)
 
     def sound(self, slot: int) -> bool:
         """Whether every file of the slot is there and fits its hash in `head`."""
@@ -334,7 +342,7 @@ class Slots:
         state = self.state
         if not slot or state.trial != slot:
             return False
-        header, _ = self.header_of("slots/" + NAMES[slot] + "/head")
+        header = self.start_of("slots/" + NAMES[slot] + "/head")
         state.previous = state.good
         state.good = slot
         state.trial = BUILT_IN
@@ -346,13 +354,17 @@ class Slots:
 
 
 class Start(Sink):
-    """Keeps the first `limit` bytes."""
+    """Keeps the first `size` bytes."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self.data = bytearray()
+    def __init__(self, size: int) -> None:
+        self.data = bytearray(size)
+        self._have = 0
 
     def take(self, piece: bytes) -> bool:
-        """Full: enough."""
-        self.data.extend(piece[: self._limit - len(self.data)])
-        return len(self.data) < self._limit
+        """False: more than there is room for."""
+        end = self._have + len(piece)
+        if end > len(self.data):
+            return False
+        self.data[self._have : end] = piece
+        self._have = end
+        return True

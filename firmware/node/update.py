@@ -7,16 +7,14 @@ part, so that no reply is late; the whole file is read back from flash before it
 import hashlib
 import sys
 
-from firmware.node.flash import Flash
+from firmware.node.flash import Flash, Sink
 from firmware.node.image import (
     FIXED_BYTES,
-    MAX_HEADER_BYTES,
     MAX_IMAGE_BYTES,
     SIGNATURE_BYTES,
     SOURCES,
     Header,
-    header_length,
-    parse_header,
+    parse_start,
 )
 from firmware.node.slots import (
     BAD_FORM,
@@ -28,6 +26,7 @@ from firmware.node.slots import (
     IMAGE,
     NAMES,
     NO_KEY,
+    NO_MEMORY,
     NONE,
     OTHER_KIND,
     OUT_OF_ORDER,
@@ -35,7 +34,6 @@ from firmware.node.slots import (
     REASONS,
     TOO_LARGE,
     Slots,
-    Start,
 )
 from firmware.node.verify import SignatureCheck, read_key
 from protocols.osdp.codes import (
@@ -50,14 +48,60 @@ KIND = 1
 """OSDP file type: opaque contents, agreed by the devices."""
 KEY_FILE = "update.key"
 """The maker's public key, put there at commissioning: `verify.read_key`."""
-BLOCK_BYTES = 2048
-"""Parts gathered before the flash is written: a page wears with each write, however short."""
+BLOCK_BYTES = 1024
+"""Gathered before the flash is written, which wears with each write, however short."""
 RESTART_MS = 1000
 """From the last part's answer to the restart: time for the answer, and for its repeat."""
 CONFIRM_MS = 5000
 """Of unbroken secure session before a trial is good."""
 TRIAL_MS = 180000
 """A trial not confirmed by then restarts, which costs it a try."""
+
+
+class Opening(Sink):
+    """Header and signature as they come by: hashed, not kept; a node has little memory."""
+
+    def __init__(self) -> None:
+        self.header: Header | None = None
+        self.bad = False
+        """It is no image."""
+        self.signature = bytearray(SIGNATURE_BYTES)
+        self.digest = b""
+        """Of the header, once it and the signature are whole."""
+        self._fixed = bytearray(FIXED_BYTES)
+        self._sum = hashlib.sha256()
+        self._seen = 0
+
+    def take(self, piece: bytes) -> bool:
+        """The next bytes of the file; False once all that matters here was seen."""
+        while piece and not self.bad and not self.digest:
+            used = self._piece(piece)
+            piece = piece[used:]
+        return not self.bad and not self.digest
+
+    def _piece(self, piece: bytes) -> int:
+        seen = self._seen
+        header = self.header
+        if header is None:
+            used = min(len(piece), FIXED_BYTES - seen)
+            self._fixed[seen : seen + used] = piece[:used]
+            self._seen += used
+            if self._seen == FIXED_BYTES:
+                self._sum.update(self._fixed)
+                self.header = parse_start(self._fixed)
+                self.bad = self.header is None
+        elif seen < header.size:
+            used = min(len(piece), header.size - seen)
+            self._sum.update(piece[:used])
+            self._seen += used
+        else:
+            place = seen - header.size
+            used = min(len(piece), SIGNATURE_BYTES - place)
+            self.signature[place : place + used] = piece[:used]
+            self._seen += used
+            if place + used == SIGNATURE_BYTES:
+                self.digest = self._sum.digest()
+        return used
 
 
 class Updater:
@@ -73,10 +117,10 @@ class Updater:
         self.done = False
         """A whole image waits for the restart."""
         self._status = FILE_OK
-        self._buffer = bytearray()
-        self._flushed = 0
-        self._head = bytearray()
-        self._header: Header | None = None
+        # Once and for all: in a heap in pieces there may be none to be had later.
+        self._block = bytearray(BLOCK_BYTES)
+        self._held = 0
+        self._opening: Opening | None = None
         self._check: SignatureCheck | None = None
         self._started_ms: int | None = None
         self._secure_ms: int | None = None
@@ -117,13 +161,18 @@ class Updater:
             return self._refuse(OUT_OF_ORDER, FILE_MALFORMED)
         fresh = data[self.received - offset :]
         if fresh:
-            self._take(fresh)
+            try:
+                self._take(fresh)
+            except MemoryError:
+                return self._refuse(NO_MEMORY, FILE_ABORT)
         return self._status, 0
 
     def abort(self) -> None:
         """The controller gives the transfer up; what the flash has of it may be gone on with."""
         if not self.done:
-            self.total = self.received = 0
+            self.total = self.received = self._held = 0
+            self._opening = None
+            self._check = None
             self._status = FILE_OK
 
     def tick(self, now_ms: int, secure: bool, healthy: bool) -> bool:
@@ -145,12 +194,10 @@ class Updater:
         return now_ms - self._started_ms >= TRIAL_MS
 
     def _begin(self, kind: int, total: int) -> None:
-        self.received = self._flushed = 0
+        self.received = self._held = 0
         self.total = total
         self._status = FILE_OK
-        self._buffer = bytearray()
-        self._head = bytearray()
-        self._header = None
+        self._opening = Opening()
         self._check = None
         if kind != KIND:
             self._refuse(OTHER_KIND, FILE_UNRECOGNISED)
@@ -174,63 +221,66 @@ class Updater:
             self.total = total
             self._refuse(OUT_OF_ORDER, FILE_MALFORMED)
             return
-        start = Start(MAX_HEADER_BYTES + SIGNATURE_BYTES)
-        flash.copy(PART, 0, kept, start)
-        size = header_length(bytes(start.data[:FIXED_BYTES]))
-        header = parse_header(bytes(start.data[:size]))
-        if kind != KIND or header is None or header.total != total or self.trial:
-            self.total = total
+        opening = Opening()
+        flash.copy(PART, 0, kept, opening)
+        self.total = total
+        if kind != KIND or opening.bad or self.trial:
             self._refuse(OUT_OF_ORDER, FILE_MALFORMED)
             return
-        self.total = total
-        self.received = self._flushed = kept
-        self._head = start.data
-        self._look()
+        self.received = kept
+        self._held = 0
+        self._opening = opening
+        self._look(opening)
 
     def _take(self, data: bytes) -> None:
-        self._buffer.extend(data)
+        self._hold(data)
         self.received += len(data)
-        if len(self._buffer) >= BLOCK_BYTES or self.received == self.total:
-            if not self.slots.flash.write(PART, bytes(self._buffer), append=True):
-                self._refuse(FLASH_FAILED, FILE_ABORT)
-                return
-            self._flushed += len(self._buffer)
-            self._buffer = bytearray()
-        if self._header is None:
-            room = MAX_HEADER_BYTES + SIGNATURE_BYTES - len(self._head)
-            self._head.extend(data[:room])
-            self._look()
-        elif self._check is not None and self._check.step() is False:
-            self._refuse(BAD_SIGNATURE, FILE_UNRECOGNISED)
+        if self.received == self.total:
+            self._write()
+        check, opening = self._check, self._opening
+        if check is not None:
+            if check.step() is False:
+                self._refuse(BAD_SIGNATURE, FILE_UNRECOGNISED)
+        elif opening is not None:
+            opening.take(data)
+            self._look(opening)
         if self._status == FILE_OK and self.received == self.total:
             self._finish()
 
-    def _look(self) -> None:
-        """Judges the header as soon as it is there with its signature."""
-        if len(self._head) < FIXED_BYTES:
-            return
-        size = header_length(bytes(self._head[:FIXED_BYTES]))
-        if not size:
+    def _hold(self, data: bytes) -> None:
+        start = 0
+        while start < len(data):
+            end = min(len(data), start + BLOCK_BYTES - self._held)
+            self._block[self._held : self._held + end - start] = data[start:end]
+            self._held += end - start
+            start = end
+            if self._held == BLOCK_BYTES:
+                self._write()
+
+    def _write(self) -> None:
+        block = self._block if self._held == BLOCK_BYTES else self._block[: self._held]
+        self._held = 0
+        if not self.slots.flash.write(PART, block, append=True) and self._status == FILE_OK:
+            self._refuse(FLASH_FAILED, FILE_ABORT)
+
+    def _look(self, opening: Opening) -> None:
+        """Judges the image as soon as its header is there, and starts on its signature."""
+        header = opening.header
+        if opening.bad or (header is not None and header.total != self.total):
             self._refuse(BAD_FORM, FILE_UNRECOGNISED)
             return
-        if len(self._head) < size + SIGNATURE_BYTES:
-            return
-        header = parse_header(bytes(self._head[:size]))
-        if header is None or header.total != self.total:
-            self._refuse(BAD_FORM, FILE_UNRECOGNISED)
+        if header is None:
             return
         reason = self.slots.judge(header)
         if reason != NONE:
             self._refuse(reason, FILE_UNRECOGNISED)
-            return
-        signature = bytes(self._head[size : size + SIGNATURE_BYTES])
-        digest = hashlib.sha256(header.raw).digest()
-        self._header = header
-        self._check = SignatureCheck(self.slots.key, signature, digest)
-        self._head = bytearray()
+        elif opening.digest:
+            key = self.slots.key
+            self._check = SignatureCheck(key, bytes(opening.signature), opening.digest)
 
     def _finish(self) -> None:
-        header, check = self._header, self._check
+        header = None if self._opening is None else self._opening.header
+        check = self._check
         if header is None or check is None:
             self._refuse(BAD_FORM, FILE_UNRECOGNISED)
         elif not check.finish():
@@ -247,8 +297,9 @@ class Updater:
         """Once a transfer: the record, which wears the flash, is not written at every part."""
         self._status = status
         self.refused += 1
-        self._buffer = bytearray()
-        self._head = bytearray()
+        self._held = 0
+        self._opening = None
+        self._check = None
         self.slots.refuse(reason)
         if reason != BUSY:
             self.slots.flash.remove(PART)

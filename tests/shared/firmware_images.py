@@ -104,7 +104,7 @@ class CutFlash(Flash):
         old = self.files.get(path, b"") if append else b""
         room = len(data) if self.budget < 0 else min(len(data), self.budget - self.spent)
         self.spent += room
-        self.files[path] = old + data[:room]
+        self.files[path] = old + bytes(data[:room])
         if room < len(data):
             raise PowerCut
         return True
