@@ -134,7 +134,7 @@ class Peripheral:
         self.counts = Counts()
         self._key = key
         self._random_bytes = random_bytes
-        self._reader = FrameReader()
+        self._reader = FrameReader(address)
         self._queue = ReportQueue(queue_limit, identity.vendor_bytes())
         self._states = bytes([INPUT_UNKNOWN] * inputs)
         self._local = bytes(2)
@@ -240,7 +240,10 @@ class Peripheral:
             self._reader.reset()
         self._byte_ms = now_ms
         answer = b""
-        for what in self._reader.feed(data):
+        found = self._reader.feed(data)
+        self.counts.foreign += self._reader.foreign
+        self._reader.foreign = 0
+        for what in found:
             if not isinstance(what, Frame):
                 # Never answered: which byte is wrong is not known, the address least of all.
                 self.counts.malformed += 1
@@ -336,7 +339,7 @@ class Peripheral:
         if answer.code == NAK:
             self.counts.naks += 1
         if answer.address >= 0:
-            self.address = answer.address
+            self.address = self._reader.wanted = answer.address
             self.baud = answer.baud
         if answer.restart:
             self._restart_ms = self._now_ms + RESTART_AFTER_MS

@@ -8,6 +8,7 @@ from protocols.osdp.aes import ZERO_IV, decrypt, encrypt
 
 KEY_BYTES = 16
 RANDOM_BYTES = 8
+_PADDING = b"\x80" + bytes(15)
 
 
 def same(left: bytes, right: bytes) -> bool:
@@ -62,7 +63,7 @@ class SecureChannel:
     def _mac(self, iv: bytes, data: bytes) -> bytes:
         over = len(data) % 16
         if over:
-            data = data + b"\x80" + bytes(15 - over)
+            data = data + _PADDING[: 16 - over]
         last = len(data) - 16
         if last:
             iv = encrypt(self._mac_key_1, iv, data[:last])[-16:]
@@ -123,4 +124,4 @@ class SecureChannel:
 
 def padded(payload: bytes) -> bytes:
     """80 and zeros up to a whole block; always at least the 80."""
-    return payload + b"\x80" + bytes(15 - len(payload) % 16)
+    return payload + _PADDING[: 16 - len(payload) % 16]

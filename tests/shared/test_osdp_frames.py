@@ -111,6 +111,24 @@ def test_what_is_kept_is_bounded() -> None:
     assert reader.pending == 0
 
 
+def test_a_node_is_given_its_own_commands_only() -> None:
+    reader = FrameReader(5)
+    stream = (
+        build(6, 1, b"\x60", crc=False)
+        + POLL
+        + build(5, 2, b"\x40", True)
+        + build(7, 1, bytes(200))
+        + build(0x7F, 0, b"\x61\x00")
+    )
+    assert frames(reader.feed(stream)) == [POLL, build(0x7F, 0, b"\x61\x00")]
+    assert reader.foreign == 3
+    assert reader.noise_bytes == 0
+    bad = bytearray(build(6, 1, b"\x60"))
+    bad[-1] ^= 1
+    assert frames(reader.feed(bytes(bad) + POLL)) == [POLL]
+    assert reader.foreign == 3
+
+
 def test_impossible_lengths_and_blocks_are_no_frames() -> None:
     for raw in (
         b"\x53\x01\x06\x00\x04\x60\x00",
