@@ -9,11 +9,6 @@ import os
 import sys
 import time
 
-from firmware.node.flash import Flash
-from firmware.node.slots import BUILT_IN, NAMES, Slots
-from firmware.node.update import KEY_FILE, runtime
-from firmware.node.verify import read_key
-
 EXIT_RESET = 75
 TRIAL_WATCHDOG_MS = 8000
 """From before a trial's first import, which may hang; its main loop shortens it."""
@@ -28,16 +23,23 @@ def place() -> "tuple[str, str]":
     return (os.getenv("NODE_DIR") or ".") + "/flash", "unix"
 
 
-def choose(root: str, board: str) -> "tuple[int, bool]":
-    """The slot to start, and whether it is on trial. A fault in here starts the built-in files."""
+def choose(root: str, board: str) -> "tuple[str, bool]":
+    """Folder of the slot to start, and whether it is on trial; ("", False): the built-in files.
+
+    A fault in here starts the built-in files. Imports are inside, so that `forget` frees it all.
+    """
     try:
+        from firmware.node.flash import Flash
+        from firmware.node.slots import KEY_FILE, NAMES, Slots, runtime
+        from firmware.node.verify import read_key
+
         flash = Flash(root)
         slots = Slots(flash, board, runtime(), read_key(flash.read(KEY_FILE, 512) or b""))
         slot = slots.choose()
-        return slot, slot != BUILT_IN and slot == slots.state.trial
+        return NAMES[slot], NAMES[slot] != "" and slot == slots.state.trial
     except Exception as error:
         tell(error)
-        return BUILT_IN, False
+        return "", False
 
 
 def forget() -> None:
@@ -80,8 +82,8 @@ def run() -> None:
     """Starts the firmware; when it ends, for whatever reason, the node resets."""
     root, board = place()
     slot, trial = choose(root, board)
-    if slot != BUILT_IN:
-        sys.path.insert(0, root + "/slots/" + NAMES[slot])
+    if slot:
+        sys.path.insert(0, root + "/slots/" + slot)
     forget()
     if trial:
         arm()

@@ -13,6 +13,7 @@ firmware, which no update ever touches.
 
 import hashlib
 import struct
+import sys
 
 from firmware.node.flash import Flash, Sink
 from firmware.node.image import (
@@ -31,6 +32,8 @@ NAMES = ("", "a", "b")
 TRIES = 3
 PART = "update.part"
 IMAGE = "update.img"
+KEY_FILE = "update.key"
+"""The maker's public key, put there at commissioning: `verify.read_key`."""
 
 # Why an update was refused or given up; kept in the record, told in the update report.
 NONE = 0
@@ -73,6 +76,11 @@ REASONS = (
 
 _RECORD = "<4sIBBBBIHHHB"
 _RECORD_MAGIC = b"TSL1"
+
+
+def runtime() -> int:
+    """The version of byte code this runtime takes; CPython: SOURCES."""
+    return int(getattr(sys.implementation, "_mpy", SOURCES)) & 0xFF
 
 
 class State:

@@ -5,14 +5,12 @@ part, so that no reply is late; the whole file is read back from flash before it
 """
 
 import hashlib
-import sys
 
 from firmware.node.flash import Flash, Sink
 from firmware.node.image import (
     FIXED_BYTES,
     MAX_IMAGE_BYTES,
     SIGNATURE_BYTES,
-    SOURCES,
     Header,
     parse_start,
 )
@@ -24,6 +22,7 @@ from firmware.node.slots import (
     BUSY,
     FLASH_FAILED,
     IMAGE,
+    KEY_FILE,
     NAMES,
     NO_KEY,
     NO_MEMORY,
@@ -34,6 +33,7 @@ from firmware.node.slots import (
     REASONS,
     TOO_LARGE,
     Slots,
+    runtime,
 )
 from firmware.node.verify import SignatureCheck, read_key
 from protocols.osdp.codes import (
@@ -46,8 +46,6 @@ from protocols.osdp.codes import (
 
 KIND = 1
 """OSDP file type: opaque contents, agreed by the devices."""
-KEY_FILE = "update.key"
-"""The maker's public key, put there at commissioning: `verify.read_key`."""
 BLOCK_BYTES = 1024
 """Gathered before the flash is written, which wears with each write, however short."""
 RESTART_MS = 1000
@@ -310,11 +308,6 @@ def updater_for(flash: Flash, board: str) -> Updater:
     """The receiver of the node that this very file runs on."""
     slots = Slots(flash, board, runtime(), read_key(flash.read(KEY_FILE, 512) or b""))
     return Updater(slots, running_slot(__file__))
-
-
-def runtime() -> int:
-    """The version of byte code this runtime takes; CPython: SOURCES."""
-    return int(getattr(sys.implementation, "_mpy", SOURCES)) & 0xFF
 
 
 def running_slot(module_file: str) -> int:

@@ -1,4 +1,4 @@
-"""A node process started by its loader, on a pty, with images to send it; and controllers for it."""
+"""A node process started by its loader, on a pty, images to send it, and controllers for it."""
 
 from __future__ import annotations
 
