@@ -73,7 +73,7 @@ def demo(
         out.quiet = True
     out.rule(played.title_zh if lang == "zh" and played.title_zh else played.title)
     began = time.monotonic()
-    with SimRig(root, lang, phone=played.phone) as sim:
+    with SimRig(root, lang, phone=played.phone, bus=played.bus) as sim:
         try:
             out.print(
                 "        [dim]starting collector with its broker and database, then panel[/dim]"
@@ -130,6 +130,7 @@ def _keep(sim: object, root: Path) -> None:
         f"{tool}-receiver calls list --data {root}/receiver",
         f"{tool}-edge status --data {root}/panel",
         f"{tool}-edge phone test-call --data {root}/panel",
+        f"{tool}-edge bus status --data {root}/panel",
         f"TOCSIN_CODE=246813 {tool}-edge arm --data {root}/panel",
         f"{tool}-hil zone 4 alarm --dir {root}     # press the hold-up button",
     ):

@@ -17,10 +17,12 @@ class Detectors(Protocol):
 
 
 class Line(Protocol):
-    """The lines between panel and centre: `adsl` and `phone`."""
+    """The lines between panel and centre, `adsl` and `phone`, and the `bus` cable."""
 
     def cut(self, what: str = "adsl") -> None:
-        """ADSL: silence in both directions, no goodbye (half-open). Phone: no voltage."""
+        """ADSL: silence in both directions, no goodbye (half-open). Phone: no voltage.
+        Bus: nodes neither hear nor are heard.
+        """
 
     def heal(self, what: str = "adsl") -> None:
         """The line works again."""
@@ -41,6 +43,9 @@ class User(Protocol):
 
     def enter(self, action: str) -> dict[str, Any]:
         """`arm` or `disarm`; the panel's answer."""
+
+    def press(self, keys: str) -> None:
+        """Type the owner's code and then `keys` at the keypad."""
 
 
 class Centre(Protocol):

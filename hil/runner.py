@@ -29,6 +29,8 @@ def _do(step: Step, rig: Rig) -> None:
             rig.enter("arm")
         case scenario.Disarm():
             rig.enter("disarm")
+        case scenario.Press():
+            rig.press(step.keys)
         case scenario.Zone():
             rig.set_zone(step.zone, step.state)
             if step.seen_within_s:
@@ -49,6 +51,9 @@ def _await(step: Step, rig: Rig) -> None:
     match step:
         case scenario.Zone():
             within_s, what = step.seen_within_s, f"the panel to show zone {step.zone} {step.state}"
+            probe = partial(_shown, rig, step.zone, step.state)
+        case scenario.UntilZone():
+            within_s, what = step.within_s, f"the panel to show zone {step.zone} {step.state}"
             probe = partial(_shown, rig, step.zone, step.state)
         case scenario.UntilMode():
             within_s, what = step.within_s, f"area 1 to be {step.mode}"

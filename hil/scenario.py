@@ -17,6 +17,12 @@ class Disarm(_Step, frozen=True, tag="disarm"):
     """The user disarms."""
 
 
+class Press(_Step, frozen=True, tag="press"):
+    """The owner's code and these keys at the keypad on the bus: "#" arms or disarms."""
+
+    keys: str = "#"
+
+
 class Zone(_Step, frozen=True, tag="zone"):
     """A detector's loop changes; `seen_within_s`: and stays until the panel shows it."""
 
@@ -26,13 +32,13 @@ class Zone(_Step, frozen=True, tag="zone"):
 
 
 class Cut(_Step, frozen=True, tag="cut"):
-    """The `adsl` line goes silent, or the `phone` line is cut."""
+    """The `adsl` line goes silent, or the `phone` line or the `bus` cable is cut."""
 
     what: str = "adsl"
 
 
 class Heal(_Step, frozen=True, tag="heal"):
-    """The line works again."""
+    """The line or cable works again."""
 
     what: str = "adsl"
 
@@ -47,6 +53,14 @@ class Start(_Step, frozen=True, tag="start"):
     """Start again."""
 
     what: str
+
+
+class UntilZone(_Step, frozen=True, tag="until_zone"):
+    """Wait until the panel shows a zone so."""
+
+    zone: int
+    state: str
+    within_s: float
 
 
 class UntilMode(_Step, frozen=True, tag="until_mode"):
@@ -89,11 +103,13 @@ class UntilNothingOwed(_Step, frozen=True, tag="until_nothing_owed"):
 Step = (
     Arm
     | Disarm
+    | Press
     | Zone
     | Cut
     | Heal
     | Kill
     | Start
+    | UntilZone
     | UntilMode
     | UntilCase
     | UntilArrived
@@ -111,6 +127,8 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title_zh: str = ""
     phone: bool = False
     """With a phone line, a telephone exchange and a phone receiver at the centre."""
+    bus: bool = False
+    """With an RS-485 bus, and on it the office detector's node running its own firmware."""
 
 
 def parse(text: str) -> Scenario:

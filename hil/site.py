@@ -41,6 +41,19 @@ ZONES = (
     ),
 )
 
+OFFICE = "adc:0.2"
+ON_BUS = 'loop = { input = "bus:main.5.1" }'
+TAMPER_ZONE = """
+[[zones]]
+number = 9
+name = "Office node's lid"
+name_zh = "办公室节点防拆"
+area = 1
+type = "tamper"
+loop = { input = "bus:main.5.tamper" }
+technology = "contact"
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -59,8 +72,11 @@ def panel_toml(
     *,
     data: Path,
     chronyc: Sequence[str],
+    bus: str = "",
 ) -> str:
-    """The shop's panel file. `identity` holds panel.crt, panel.key, ca.crt."""
+    """The shop's panel file. `identity` holds panel.crt, panel.key, ca.crt. `bus`: its tables; the
+    office detector then hangs on its node, whose tamper switch is a zone.
+    """
     ask_clock = ", ".join(f'"{word}"' for word in chronyc)
     head = f"""\
 id = "{PANEL}"
@@ -138,4 +154,8 @@ detector = "{detector}"
 {extra}"""
         for number, name, name_zh, kind, where, wiring, technology, detector, extra in ZONES
     ]
-    return head + "".join(zones)
+    text = head + "".join(zones) + bus
+    if bus:
+        text = text.replace(f'loop = {{ input = "{OFFICE}", wiring = "triple_eol" }}', ON_BUS)
+        text += TAMPER_ZONE
+    return text

@@ -149,6 +149,21 @@ class Code(IntEnum):
     sees it, but no Occurrence."""
 
 
+NODE_CODES: frozenset[int] = frozenset(
+    {
+        Code.NODE_LOST,
+        Code.NODE_POWER,
+        Code.NODE_TAMPER,
+        Code.NODE_FORGED,
+        Code.NODE_OVERFLOW,
+        Code.NODE_DUPLICATE,
+        Code.NODE_RESTARTED,
+        Code.NODE_UPDATED,
+    }
+)
+"""Here `zone` is the address of a bus node."""
+
+
 class PanelEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that happened. `code` is a `Code` or any other number a receiver may meet.
 

@@ -47,7 +47,7 @@ from collector.records.names import (
     clean,
     code_name,
     local_time,
-    zone_name,
+    place_name,
 )
 from protocols.instants import UtcTime
 from protocols.mqtt.payloads import SiteCard
@@ -320,8 +320,8 @@ def _what(piece: Evidence, lang: Lang) -> Text:
 def _where(piece: Evidence, card: SiteCard | None, lang: Lang) -> str:
     event = piece.event
     if event.zone:
-        name = zone_name(card, event.zone, lang.value)
-        number = WORDINGS[lang.value].zone.format(number=event.zone)
+        name = place_name(card, event, lang.value)
+        number = place_name(None, event, lang.value)
         return name if name == number else f"{name} ({number})"
     if event.user:
         named = clean(card.users.get(str(event.user), "")) if card is not None else ""

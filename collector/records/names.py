@@ -12,6 +12,7 @@ from collector.records.wording_en import EN
 from collector.records.wording_zh import ZH
 from protocols.instants import US_PER_S, UtcTime
 from protocols.mqtt.payloads import SiteCard
+from protocols.panel_event import NODE_CODES, PanelEvent
 
 WORDINGS: Final[Mapping[str, Wording]] = {"en": EN, "zh": ZH}
 MAX_NAME: Final = 40
@@ -37,6 +38,13 @@ def zone_name(card: SiteCard | None, zone: int, lang: str) -> str:
                 name = clean((known.name_zh if lang == "zh" else "") or known.name)
                 return name or WORDINGS[lang].zone.format(number=zone)
     return WORDINGS[lang].zone.format(number=zone)
+
+
+def place_name(card: SiteCard | None, event: PanelEvent, lang: str) -> str:
+    """What the event's zone number names: a zone, or in codes of bus nodes a node."""
+    if event.code in NODE_CODES:
+        return WORDINGS[lang].node.format(number=event.zone)
+    return zone_name(card, event.zone, lang)
 
 
 def area_name(card: SiteCard | None, area: int, lang: str) -> str:

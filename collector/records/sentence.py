@@ -17,6 +17,7 @@ from collector.records.names import (
     clean,
     code_name,
     local_time,
+    place_name,
     zone_name,
 )
 from collector.records.wording import Wording
@@ -337,7 +338,7 @@ class _Speaker:
 
     def _detector(self, event: PanelEvent) -> str:
         if event.zone:
-            return zone_name(self.card, event.zone, self.lang)
+            return place_name(self.card, event, self.lang)
         if event.area:
             return area_name(self.card, event.area, self.lang)
         return self.words.panel

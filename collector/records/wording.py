@@ -12,6 +12,7 @@ class Wording:
 
     # the first sentence
     zone: str
+    node: str
     user: str
     area: str
     panel: str

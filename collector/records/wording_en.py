@@ -9,6 +9,7 @@ from protocols.panel_event import Code
 
 EN: Final = Wording(
     zone="zone {number}",
+    node="bus node {number}",
     user="user {number}",
     area="area {number}",
     panel="the panel",

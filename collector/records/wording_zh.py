@@ -9,6 +9,7 @@ from protocols.panel_event import Code
 
 ZH: Final = Wording(
     zone="{number} 号防区",
+    node="{number} 号总线节点",
     user="{number} 号用户",
     area="{number} 号分区",
     panel="主机",

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from hil.drivers.bus_side import BUS, KEYPAD, NODE, BusSide
 from hil.drivers.line import LineProcess
 from hil.drivers.phone_side import ACCOUNT, RECEIVER, PhoneSide
 from hil.drivers.process import Program, RigError, wait_for
@@ -61,9 +62,10 @@ class SimRig:
         chronyc: Sequence[str] | None = None,
         *,
         phone: bool = False,
+        bus: bool = False,
     ) -> None:
         """`panel_environment` is added to the panel's; `chronyc` is asked for the clock; `phone`:
-        with a phone line, an exchange and a receiver.
+        with a phone line, an exchange and a receiver; `bus`: with an RS-485 bus and its node.
         """
         self.root = root
         self.lang = lang
@@ -98,6 +100,7 @@ class SimRig:
         self._line: LineProcess | None = None
         self._receiver_identity = root / "receiver-identity"
         self._phone = PhoneSide(root, self._receiver_identity) if phone else None
+        self._bus = BusSide(root) if bus else None
 
     # -- power -----------------------------------------------------------------------------------
 
@@ -121,10 +124,24 @@ class SimRig:
             hashed["code_hash"],
             data=self.panel_dir,
             chronyc=self._chronyc or self._clock_command(),
+            bus=self._bus.build() if self._bus is not None else "",
         )
         self.panel_file.touch(0o600)
         self.panel_file.write_text(text + phone_toml)
         self.start("panel")
+        if self._bus is not None:
+            self._pair()
+
+    def _pair(self) -> None:
+        """As the installer does: each node takes its own key inside the pairing window."""
+        for address in (NODE, KEYPAD):
+            self._call("edge", "bus", "pair", f"{BUS}.{address}", "--data", str(self.panel_dir))
+        wait_for("the bus node to tell its zones", self._node_told, 10, POLL_S)
+
+    def _node_told(self) -> bool:
+        status = self.panel_status()
+        rows = status["zones"] if status else []
+        return all(row["state"] == "normal" for row in rows)
 
     def _build_phone(self) -> str:
         """Enrol and start the phone side; the panel's part of it."""
@@ -207,13 +224,26 @@ class SimRig:
         from edge.field.reading import ReadingState
 
         config = load(self.panel_file)
-        Pins.of(config, self.panel_dir).set_zone(config, zone, ReadingState(state))
+        wired = next(each.loop.input for each in config.zones if each.number == zone)
+        if wired.startswith("bus:"):
+            self._move_on_bus(wired.rpartition(".")[2], state)
+        else:
+            Pins.of(config, self.panel_dir).set_zone(config, zone, ReadingState(state))
         self.moved.append((time.time(), zone, state))
 
+    def _move_on_bus(self, which: str, state: str) -> None:
+        node = self._the_bus().node
+        if which == "tamper":
+            node.tamper(state != "normal")
+        else:
+            node.set(int(which), state)
+
     def cut(self, what: str = "adsl") -> None:
-        """Black-hole the ADSL line, or take the voltage off the phone line."""
+        """Black-hole the ADSL line, take the voltage off the phone line, or cut the bus cable."""
         if what == "phone":
             self._the_phone().exchange.set_cut(cut=True)
+        elif what == "bus":
+            self._the_bus().set_cut(cut=True)
         else:
             self._the_line().set("blackhole")
         self._note(f"{what} cut")
@@ -222,6 +252,8 @@ class SimRig:
         """Let the line work."""
         if what == "phone":
             self._the_phone().exchange.set_cut(cut=False)
+        elif what == "bus":
+            self._the_bus().set_cut(cut=False)
         else:
             self._the_line().set("open")
         self._note(f"{what} mended")
@@ -237,6 +269,11 @@ class SimRig:
         if not reply["ok"]:
             raise RigError(f"the panel refused to {action}: {reply}")
         return reply
+
+    def press(self, keys: str) -> None:
+        """Type the owner's code and `keys` at the keypad on the bus."""
+        self._note(f"code and {keys} at the keypad")
+        self._the_bus().press(CODE + keys)
 
     # -- looking ---------------------------------------------------------------------------------
 
@@ -294,6 +331,16 @@ class SimRig:
             raise RigError("there is no phone line: the scenario must say `phone = true`")
         return self._phone
 
+    @property
+    def bus(self) -> BusSide:
+        """The bus side."""
+        return self._the_bus()
+
+    def _the_bus(self) -> BusSide:
+        if self._bus is None:
+            raise RigError("there is no bus: the scenario must say `bus = true`")
+        return self._bus
+
     def calls(self) -> Sequence[dict[str, Any]]:
         """Every phone call, as the exchange saw it."""
         return [] if self._phone is None else self._phone.exchange.calls()
@@ -328,8 +375,9 @@ class SimRig:
     def close(self) -> None:
         """Stop everything, the panel first."""
         self._panel.stop()
-        if self._phone is not None:
-            self._phone.close()
+        for side in (self._phone, self._bus):
+            if side is not None:
+                side.close()
         self._collector.stop()
         if self._line is not None:
             self._line.close()

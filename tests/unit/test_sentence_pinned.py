@@ -211,3 +211,12 @@ def test_every_code_and_every_token_has_words(lang: str) -> None:
     assert all(names)
     assert code_name(987_654, lang)
     assert "187" not in code_name(130, lang)
+
+
+def test_a_bus_node_is_named_as_a_node_and_not_as_the_zone_of_its_number() -> None:
+    story = night()
+    story.tell(Code.NODE_LOST, ARMED_S + 3000, zone=2)
+    assert said(story.only()) == (
+        "Bus node lost: bus node 2.",
+        "总线节点失联：2 号总线节点。",
+    )
