@@ -212,7 +212,7 @@ class FrameReader:
             for start in range(0, len(data), MAX_FRAME_BYTES):
                 found += self.feed(data[start : start + MAX_FRAME_BYTES])
             return found
-        self._kept = self._kept + data if self._kept else data
+        self._kept = self._kept + data if self._kept else bytes(data)
         while self._step(found):
             pass
         return found
