@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.osdp_world import CUTS, DAMAGE, World
 
-RUNS = 60
+RUNS = 150
 
 
 @pytest.mark.parametrize("block", range(4))
