@@ -51,6 +51,7 @@ CLOCK_BACK_S: Final = 0.02
 GAP_CHARACTERS: Final = 2
 BUSY_LONGEST_S: Final = 10.0
 """A node that says nothing but BUSY for longer is as good as silent."""
+ALONE_S: Final = 1.0
 BABBLE_BYTES: Final = 4
 """Unasked between two turns: more than a spike."""
 BUS: Final = -1
@@ -90,7 +91,8 @@ class OsdpBus:
         self._forged = {n.address: Rate(1, 1.0) for n in config.nodes}
         self._doubled = {n.address: Rate(3, 20.0) for n in config.nodes}
         self._noise = Share(0.1, 200)
-        self._babble = Share(0.3, 40)
+        self._babble = Share(0.5, 10)
+        self._good_from = (BUS, 0.0)
         self._unasked_bytes = 0
         self._turns = self._new_turns()
         self._wall_s = 0.0
@@ -239,20 +241,22 @@ class OsdpBus:
             again = tally is not None and tally.answered_well == sequence and tally.tries == 1
             if again and self._doubled[address].hit(now):
                 self._tell(NodeTrouble(self._nodes[address].id, Trouble.DUPLICATE))
-        broken = exchange.garbled > 1 and not exchange.answered and self._doubled_by_garble(node)
-        if broken and self._doubled[node.id.address].hit(now):
-            self._tell(NodeTrouble(node.id, Trouble.DUPLICATE, detail="garbled replies"))
         whole = NodeId(self._config.name, BUS)
         unasked, self._unasked_bytes = wire.unasked_bytes - self._unasked_bytes, wire.unasked_bytes
         if self._babble.trial(unasked >= BABBLE_BYTES):
             self._tell(NodeTrouble(whole, Trouble.BABBLE, self._babble.on))
+        if exchange.answered:
+            self._good_from = (node.id.address, now)
+        elif exchange.garbled > 1 and unasked < BABBLE_BYTES and self._alone_in_trouble(node, now):
+            self._tell_all(node, [NodeTrouble(node.id, Trouble.DUPLICATE, detail="garbled")], now)
         heard = exchange.reply is not None or exchange.garbled > 0
         if heard and self._noise.trial(exchange.garbled > 0):
             self._tell(NodeTrouble(whole, Trouble.NOISE, self._noise.on))
 
-    def _doubled_by_garble(self, node: BusNode) -> bool:
-        """Only this node's replies come broken."""
-        return not self._noise.on and node.up
+    def _alone_in_trouble(self, node: BusNode, now: float) -> bool:
+        """Only this node's replies come broken: two at its address talk at once."""
+        address, at = self._good_from
+        return not self._noise.on and address != node.id.address and now - at < ALONE_S
 
     def _afterwards(self, wire: Wire, now: float) -> None:
         for address in self._turns.newly_lost(now):

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import osdp_sys
 
+from edge.adapters.osdp_session import FIRMWARE_FILE
 from edge.bus.bus_types import (
     AskReport,
     Beep,
@@ -29,8 +30,6 @@ LED_SET_TEMPORARY: Final = 2
 BUZZER_OFF: Final = 1
 BUZZER_ON: Final = 2
 BLINK_DS: Final = 5
-FIRMWARE_FILE: Final = 1
-"""FileTransfer type: opaque."""
 LASTING = SetNodeOutput | SetLed | AskReport | SendFirmware
 """Sent again in a new session; a beep would come too late."""
 
@@ -45,7 +44,6 @@ class Running:
     generation: int | None = None
     key: bytes = b""
     refused: bool = False
-    moved_at: float = 0.0
 
     @property
     def code(self) -> int:

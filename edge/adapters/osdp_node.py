@@ -33,6 +33,7 @@ from edge.bus.bus_types import (
     Pair,
     Rekey,
     SendFirmware,
+    SetCommunication,
     Trouble,
 )
 from edge.config_bus import OsdpNode
@@ -41,7 +42,6 @@ from protocols.osdp.frame import Frame
 
 QUEUE: Final = 16
 TRIES: Final = 3
-FIRMWARE_STALL_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,9 @@ class BusNode:
         self.firmware = ""
         self.handshakes = 0
         self.seal = Seal()
+        self._file_open = False
+        """libosdp has a file transfer under way, and would go on with it in any session."""
+        self._aborting = False
         self._distrusted = 0
         self.fallen = False
         """At its last answer it refused, or the session broke."""
@@ -74,7 +77,7 @@ class BusNode:
         self._keyset_sent = False
         self._credentials = [Credential(g) for g in keys.candidates(bus, config.address)]
         self._sessions: dict[Credential, Session] = {}
-        self._queue: deque[tuple[NodeCommand, int]] = deque()
+        self._queue: deque[Running] = deque()
         self._running: Running | None = None
         self._serial: int | None = None
         self._last_told: tuple[BusEvent, ...] = ()
@@ -98,7 +101,7 @@ class BusNode:
 
     def frame(self) -> bytes:
         """The next command; b"" nothing yet."""
-        if self.up and self._running is None and self._queue:
+        if self.up and self._running is None and self._queue and not self._aborting:
             self._next_command()
         frame = self.session.command()
         if frame and not self.config.clear_text:
@@ -109,7 +112,7 @@ class BusNode:
         """False: too much queued already."""
         if len(self._queue) >= QUEUE:
             return False
-        self._queue.append((command, token))
+        self._queue.append(Running(command, token))
         return True
 
     # --- how it went ---
@@ -138,8 +141,10 @@ class BusNode:
             events += self._come_up()
         told = tuple(e for e in (event_of(self.id, one) for one in heard) if e is not None)
         events += self._once(told)
+        if sent == codes.ABORT:
+            self._aborting = self._file_open = False
         if self._running is not None and self.up:
-            events += self._command_answered(sent, said, now)
+            events += self._command_answered(sent)
         return events
 
     def lost(self) -> list[BusEvent]:
@@ -235,6 +240,7 @@ class BusNode:
         if self.pairing_until is not None:
             paired = credential.pairing
             events += self._end_pairing(ok=True, detail="" if paired else "has its own key already")
+        events += self._end_file()
         identity = self.session.identity()
         serial = identity["serial_number"] & 0xFFFFFFFF  # libosdp gives it a sign
         if self._serial not in {None, serial} and self._serial is not None:
@@ -328,8 +334,8 @@ class BusNode:
     # --- commands ---
 
     def _next_command(self) -> None:
-        command, token = self._queue.popleft()
-        running = Running(command, token)
+        running = self._queue.popleft()
+        command = running.command
         if isinstance(command, Rekey):
             try:
                 running.generation = self._keys.begin(self.id.bus, self.config.address)
@@ -339,19 +345,26 @@ class BusNode:
                 running.key = self._keys.key(self.id.bus, self.config.address, running.generation)
         if isinstance(command, SendFirmware):
             self.session.file.image = command.image
+            self._file_open = True
         payload = as_dict(running)
         self._running = running
         running.refused = payload is None or not self.session.submit(payload)
 
-    def _command_answered(self, sent: int, said: int, now: float) -> list[BusEvent]:
+    def _command_answered(self, sent: int) -> list[BusEvent]:
         running = self._running
         assert running is not None
         if running.refused:
             return self._finish(ok=False, detail="not possible")
         if isinstance(running.command, SendFirmware):
-            return self._file_answered(sent, now)
+            return self._file_answered(sent)
         if sent != running.code:
             return []
+        if isinstance(running.command, SetCommunication):
+            # libosdp follows the node to its new address; here it has left its place.
+            self.up = False
+            self._sessions = {}
+            self.session = self._open(self._credentials[0])
+            return self._finish(ok=True)
         if isinstance(running.command, Rekey):
             # libosdp begins a handshake with the new key; done when that succeeded.
             self.up = False
@@ -367,26 +380,33 @@ class BusNode:
         self._sessions = {} if renewed is None else {self._credentials[0]: renewed}
         self.session = self._open(self._credentials[0])
 
-    def _file_answered(self, sent: int, now: float) -> list[BusEvent]:
-        running = self._running
-        assert running is not None
+    def _file_answered(self, sent: int) -> list[BusEvent]:
         if sent == codes.ABORT:
             return self._finish(ok=False, detail="transfer given up")
-        if sent != codes.FILETRANSFER:
-            return []
-        running.moved_at = now
-        if self.session.file.closed and self.session.file_status() is not None:
+        ended = sent == codes.FILETRANSFER and self.session.file.closed
+        if ended and self.session.file_status() is not None:
+            self._file_open = False
             return self._finish(ok=True)
         return []
+
+    def _end_file(self) -> list[BusEvent]:
+        """In the session after one that ended under a transfer."""
+        if not self._file_open:
+            return []
+        self._aborting = self._file_open = self.session.abort_file()
+        running = self._running
+        if running is None or not isinstance(running.command, SendFirmware):
+            return []
+        # All had been sent. Still under way for libosdp: the node refused it; else it restarted.
+        detail = "refused by the node" if self._aborting else "the node restarted"
+        return self._finish(ok=not self._aborting, detail=detail)
 
     def _put_back(self) -> list[BusEvent]:
         """The session ended under a command: again in the next one, a few times."""
         running = self._running
         assert running is not None
         if isinstance(running.command, SendFirmware) and self.session.file.closed:
-            # All of it is there, and the node restarts into it or has refused it: its firmware
-            # number in the next session tells which.
-            return self._finish(ok=True, detail="sent; the node restarts")
+            return []  # the node restarts into it or has refused it: see _end_file
         if isinstance(running.command, Rekey):
             self._both_keys(None)  # it may have been taken; the next handshake tells
             self.session.reset()
@@ -395,7 +415,7 @@ class BusNode:
         if running.tries >= TRIES or not isinstance(running.command, LASTING):
             return self._finish(ok=False, detail="session lost")
         self._running = None
-        self._queue.appendleft((running.command, running.token))
+        self._queue.appendleft(running)
         return []
 
     def _finish(self, *, ok: bool, detail: str = "") -> list[BusEvent]:

@@ -19,6 +19,8 @@ import osdp_sys
 
 _REFRESHES: Final = 4
 """Enough for libosdp to leave any state and hand over a frame."""
+FIRMWARE_FILE: Final = 1
+"""File transfer type: opaque."""
 FILE_CHUNK_BYTES: Final = 180
 """12 AES blocks with the 11 bytes of header; libosdp's own choice overflows its buffer."""
 
@@ -69,8 +71,8 @@ class FileSource:
 
     def _read(self, size: int, offset: int) -> bytes:
         self.offset = offset
-        fits = min(FILE_CHUNK_BYTES, size)
-        return self.image[offset : offset + fits]
+        # Nothing at all would be an error set in the binding and raised somewhere else.
+        return self.image[offset : offset + min(FILE_CHUNK_BYTES, size)] or b"\0"
 
     def _write(self, _data: bytes, _offset: int) -> int:
         return 0
@@ -178,6 +180,11 @@ class Session:
     def submit(self, command: dict[str, Any]) -> bool:
         """Next after the exchange under way. False: not online, or libosdp refuses it."""
         return bool(self._panel.submit_command(0, command))
+
+    def abort_file(self) -> bool:
+        """Give a transfer up; ABORT is the next command. False: none was under way."""
+        cancel = osdp_sys.CMD_FILE_TX_FLAG_CANCEL & 0xFFFFFFFF
+        return self.submit({"command": osdp_sys.CMD_FILE_TX, "id": FIRMWARE_FILE, "flags": cancel})
 
     def enforce(self) -> None:
         """From now on nothing but the secure channel."""

@@ -55,6 +55,8 @@ OUT_BYTES = 4
 LED_BYTES = 14
 BUZ_BYTES = 5
 FILE_HEADER_BYTES = 11
+POLLS_PAUSE_MS = 1_500
+"""Longer than the cycle of the slowest bus."""
 
 
 class Device:
@@ -252,6 +254,9 @@ def _file(node: "Peripheral", payload: bytes) -> Answer:
         return refused(NAK_LENGTH)
     status, delay_ms = node.device.file_part(payload[0], total, offset, payload[FILE_HEADER_BYTES:])
     status &= 0xFFFF
+    if node.queued:
+        # Changes wait: the controller polls only in the pauses of a transfer.
+        delay_ms = max(delay_ms, POLLS_PAUSE_MS)
     delay_ms = max(0, min(delay_ms, 0xFFFF))
     # Control 1: other commands may come between.
     told = bytes((1, delay_ms & 0xFF, delay_ms >> 8, status & 0xFF, status >> 8, 0, 0))
