@@ -141,8 +141,8 @@ class Node(Device):
         if self.ready:
             # Later than the reply: the flash takes its time.
             self.store.mirror(self.settings)
-        self.lamp.sign = self._sign()
-        self.board.set_lamp(self.lamp.lit(now))
+            self.lamp.sign = self._sign()
+            self.board.set_lamp(self.lamp.lit(now))
         updater = self.updater
         if updater is not None and updater.tick(
             self.uptime.read(now), self.peripheral.secure, not self.fault

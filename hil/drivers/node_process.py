@@ -105,6 +105,10 @@ class NodeProcess:
         self._keeper.start()
         return self
 
+    def wait_up(self, timeout_s: float = 10) -> None:
+        """Until its inputs have settled and it listens to the bus, as its lamp shows."""
+        wait_for("the node to be up", self._lamp, timeout_s, 0.01)
+
     def kill(self) -> None:
         """Gone at this instant; what survives a reset survives this."""
         self._wanted = False
@@ -123,8 +127,16 @@ class NodeProcess:
     def power_cut(self) -> None:
         """Gone, and the scratch memory with it."""
         self.kill()
-        for name in ("scratch", "reset", "outputs.json"):
+        for name in ("scratch", "reset"):
             (self.directory / name).unlink(missing_ok=True)
+
+    @property
+    def pid(self) -> int:
+        """Process id. Raises RigError when it is not running."""
+        with self._lock:
+            if self._process is None:
+                raise RigError("the node is not running")
+            return self._process.pid
 
     def running(self) -> bool:
         """A process lives."""
@@ -166,10 +178,7 @@ class NodeProcess:
 
     def outputs(self) -> list[int]:
         """Levels of its output pins; all off while it has no power."""
-        try:
-            levels: list[int] = json.loads((self.directory / "outputs.json").read_text())["outputs"]
-        except FileNotFoundError:
-            return [0, 0]
+        levels: list[int] = self._pins()["outputs"] if self.running() else [0, 0]
         return levels
 
     def commission(self, address: int, key: bytes | None = None, *words: str) -> None:
@@ -197,6 +206,16 @@ class NodeProcess:
 
     # --- parts ---
 
+    def _pins(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads((self.directory / "outputs.json").read_text())
+        except FileNotFoundError:
+            return {"outputs": [0, 0], "lamp": 0}
+        return found
+
+    def _lamp(self) -> bool:
+        return bool(self._pins()["lamp"])
+
     def _write_world(self) -> None:
         fresh = self.directory / "world.new"
         fresh.write_text(json.dumps(self._world))
@@ -223,6 +242,7 @@ class NodeProcess:
             environment["MICROPYPATH"] = f"{ROOT}:.frozen"
         else:
             environment["PYTHONPATH"] = str(ROOT)
+        (self.directory / "outputs.json").unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._argv(),
@@ -241,6 +261,6 @@ class NodeProcess:
             with self._lock:
                 if not self._wanted or code != EXIT_RESET:
                     return
-                self.resets += 1
                 with contextlib.suppress(OSError):
                     self._spawn()
+                self.resets += 1
