@@ -1,4 +1,4 @@
-"""A panel's OSDP bus with simulated nodes on a wire of its own process, and every fault of a bus."""
+"""A panel's OSDP bus, simulated nodes on a wire of its own process, and every fault of a bus."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from edge.adapters.osdp_bus import OsdpBus
 from edge.adapters.osdp_keys import NodeKeys
@@ -60,7 +60,7 @@ class BusStorm:
 
     # --- the parts ---
 
-    async def __aenter__(self) -> BusStorm:
+    async def __aenter__(self) -> Self:
         self.wire.start()
         for address in self.addresses:
             key = self._keys.key("main", address).hex()
@@ -164,7 +164,7 @@ class BusStorm:
             self.failures.append(f"{fault}: told lost: {told}")
 
     async def settled(self, timeout_s: float) -> dict[str, int]:
-        """Wait until the nodes have moved as often as they shall and everything is told. The sums."""
+        """Wait until all moves are made and told. The sums."""
 
         def done() -> bool:
             state = self.nodes()
@@ -222,13 +222,12 @@ class BusStorm:
         await self.all_up("resets")
 
     async def babble(self) -> None:
-        """A node never stops talking: nobody gets through, and it is named."""
+        """A node never stops talking: nobody gets through, and the bus as a whole is named."""
         name = f"node-{self.dice.choice(self.addresses)}"
         since_s = time.monotonic()
         self.wire.order(drop=name, babble_ms=0)
-        named = {(-1, "babble"), (-1, "noise")}
-        await self.trouble("babble", since_s, named, LOST_WITHIN_S)
-        await self.lost("babble", since_s, set(self.addresses))
+        await self.trouble("babble", since_s, {(-1, "babble")}, LOST_WITHIN_S)
+        await asyncio.sleep(max(0.0, LOST_WITHIN_S - (time.monotonic() - since_s)))
         self.wire.order(drop=name, babble_ms=None)
         await self.all_up("babble")
 
