@@ -4,12 +4,10 @@ it the node's real firmware, under MicroPython where it is to be had, and a simu
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from hil.drivers.bus_wire_process import WireProcess
 from hil.drivers.node_process import NodeProcess
 from hil.drivers.process import RigError
 
@@ -32,49 +30,6 @@ inputs = 0
 """
 
 
-class WireProcess:
-    """`hil.drivers.bus_wire` as a process, obeyed over its standard input."""
-
-    def __init__(self, ports: dict[str, Path], log: Path) -> None:
-        """`ports`: drops along the cable, the controller first, and where their ptys are found."""
-        words = [f"--port={name}={link}" for name, link in ports.items()]
-        with log.open("ab") as stderr:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "hil.drivers.bus_wire", *words],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-            )
-        self._reply()
-
-    def obey(self, order: dict[str, Any]) -> dict[str, Any]:
-        """One order of `bus_wire_main`. Raises RigError when it is refused."""
-        if self._process.stdin is None:
-            raise RigError("the bus wire has no control")
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        reply = self._reply()
-        if "error" in reply:
-            raise RigError(f"the bus wire refused {order}: {reply['error']}")
-        return reply
-
-    def _reply(self) -> dict[str, Any]:
-        line = self._process.stdout.readline() if self._process.stdout else ""
-        if not line:
-            raise RigError("the bus wire's process ended")
-        reply: dict[str, Any] = json.loads(line)
-        return reply
-
-    def close(self) -> None:
-        """End it."""
-        self._process.terminate()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-
-
 class BusSide:
     """One bus "main" under `root` with a node and a keypad, neither of them paired yet."""
 
@@ -86,11 +41,11 @@ class BusSide:
     def build(self) -> str:
         """Lay the cable, power the node; what the panel's file must say."""
         port, uart = self._root / "bus-main", self._root / "bus-node"
-        self._wire = WireProcess({"panel": port, "node": uart}, self._root / "bus.log")
+        self._wire = WireProcess({"panel": port, "node": uart}).start()
         self._node = NodeProcess(self._root / "node", str(uart))
-        self._node.commission(NODE)
+        self._node.commission(NODE, None, "--wiring", "triple")
         self._node.start()
-        self._wire.obey({"node": KEYPAD, "more": {"inputs": 0, "readers": 1}})
+        self._wire.order(node=KEYPAD, more={"inputs": 0, "readers": 1})
         return PANEL_TOML.format(bus=BUS, port=port, node=NODE, keypad=KEYPAD)
 
     @property
@@ -102,11 +57,11 @@ class BusSide:
 
     def press(self, keys: str) -> None:
         """Somebody types this at the keypad."""
-        self._the_wire().obey({"keys": KEYPAD, "text": keys})
+        self._the_wire().order(keys=KEYPAD, text=keys)
 
     def shown(self) -> list[bytes]:
         """LED commands the keypad was given, oldest first."""
-        state = self._the_wire().obey({"get": "state"})
+        state = self._the_wire().state()
         return [bytes.fromhex(led) for led in state["nodes"][f"node-{KEYPAD}"]["leds"]]
 
     def _the_wire(self) -> WireProcess:
@@ -116,11 +71,11 @@ class BusSide:
 
     def set_cut(self, *, cut: bool) -> None:
         """Cut the cable behind the panel, or mend it."""
-        self._the_wire().obey({"set": {"cut_after": 0 if cut else None}})
+        self._the_wire().order(set={"cut_after": 0 if cut else None})
 
     def close(self) -> None:
         """Power off."""
         if self._node is not None:
             self._node.stop()
         if self._wire is not None:
-            self._wire.close()
+            self._wire.stop()
