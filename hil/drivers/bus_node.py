@@ -232,6 +232,7 @@ class SimNode:
     def _boot(self) -> Peripheral:
         board = self.board
         board.restart_wanted = False
+        board.outputs = [0] * len(board.outputs)
         identity = Identity(codes.VENDOR, MODEL, 1, self._serial, (1, 0, 0))
         peripheral = Peripheral(
             identity,
