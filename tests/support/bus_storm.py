@@ -168,10 +168,10 @@ class BusStorm:
 
         def done() -> bool:
             state = self.nodes()
+            told = self.ledger.nodes
             return all(
-                self.ledger.nodes[address].last >= state[f"node-{address}"]["moved"]
+                address in told and told[address].last >= state[f"node-{address}"]["moved"]
                 for address in self.addresses
-                if address in self.ledger.nodes
             )
 
         await self.until("everything told", done, timeout_s)
@@ -195,6 +195,17 @@ class BusStorm:
         self.nobody_lost("noise", since_s)
         self.wire.order(set={"noise_per_s": 0, "lose": 0, "double": 0, "flip": 0})
         await self.all_up("noise")
+
+    async def adapter(self) -> None:
+        """An adapter that echoes, batches what it hands over, then splits it (users.md J2)."""
+        since_s = time.monotonic()
+        self.wire.order(drop="panel", echo=True, batch_ms=self.dice.choice((8, 16)))
+        await asyncio.sleep(1.5)
+        self.wire.order(drop="panel", split=True, batch_ms=4)
+        await asyncio.sleep(1.5)
+        self.nobody_lost("adapter", since_s)
+        self.wire.order(drop="panel", echo=False, split=False, batch_ms=0)
+        await self.all_up("adapter")
 
     async def late(self) -> None:
         """One node answers late but in time, one after its time, two have their power cut."""
@@ -338,6 +349,7 @@ class BusStorm:
         """All of them, by name."""
         return {
             "noise": self.noise,
+            "adapter": self.adapter,
             "late": self.late,
             "resets": self.resets,
             "babble": self.babble,

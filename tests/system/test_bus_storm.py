@@ -41,6 +41,29 @@ def test_no_change_is_lost_or_invented_in_a_storm_of_faults_and_each_is_named(
     asyncio.run(storm())
 
 
+@pytest.mark.system
+def test_what_does_not_fit_into_a_nodes_queue_is_counted_to_the_last_change(
+    tmp_path: Path,
+) -> None:
+    async def flood() -> None:
+        async with BusStorm(tmp_path, nodes=2, seed=2, grace_s=1.0) as bus:
+            bus.wire.order(set={"short": True})
+            bus.move(200, ahead=1000)
+            await bus.until("all moved", lambda: all_moved(bus, 200), 5)
+            bus.wire.order(set={"short": False})
+            sums = await bus.settled(30)
+            assert bus.failures == []
+            assert sums["lost"] == sums["overflowed"] >= 2 * (200 - 64)
+            assert sums["invented"] == 0
+            assert [bus.ledger.nodes[address].last for address in (1, 2)] == [200, 200]
+
+    asyncio.run(flood())
+
+
+def all_moved(bus: BusStorm, changes: int) -> bool:
+    return all(node["moved"] >= changes for node in bus.nodes().values())
+
+
 def sum_of_handshakes(bus: BusStorm) -> int:
     return sum(node.handshakes for node in bus.statistics().nodes)
 
