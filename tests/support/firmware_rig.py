@@ -161,7 +161,7 @@ class FirmwareRig:
             reply = self.ask(codes.POLL)
             assert reply is not None
             if reply[0] == codes.MFGREP and reply[1][3] == codes.REPORT_NODE:
-                newest = decode(reply[1])
+                newest = decode(reply[1][3:])
             elif reply[0] == codes.ACK:
                 return newest
         raise AssertionError("no report")
@@ -174,7 +174,7 @@ class FirmwareRig:
         while not done():
             if self.controller.channel is None or self.ask(codes.POLL) is None:
                 with contextlib.suppress(AssertionError):
-                    self.join(1.0)
+                    self.join(0.06)
             assert time.monotonic() < end, f"never: {what}; {self.node.tail()}"
 
     def state(self) -> State:
