@@ -73,6 +73,18 @@ def firmware(
     return signed(assemble(sorted(files.items()), board, version, security))
 
 
+def sources(version: tuple[int, int, int]) -> bytes:
+    """The same uncompiled, for a node under CPython."""
+    files = dict(contents("unix", source=True))
+    words = "({}, {}, {})".format(*version).encode()
+    path = "firmware/node/version.py"
+    files[path] = files[path].replace(b"(1, 0, 0)", words)
+    path = "firmware/node/update.py"
+    for old, new in QUICK:
+        files[path] = files[path].replace(old.encode(), new.encode())
+    return signed(assemble(sorted(files.items()), "unix", version))
+
+
 class FirmwareRig:
     """One node on one pty. `node.start()` starts it by firmware/boot.py."""
 

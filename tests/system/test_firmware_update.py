@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from firmware.node.slots import BAD_HASH, BAD_SIGNATURE, OTHER_BOARD, TOO_OLD, TRIAL_FAILED
 from protocols.osdp import codes
-from tests.support.firmware_rig import FirmwareRig, LibosdpPanel, firmware, patched
+from tests.support.firmware_rig import FirmwareRig, LibosdpPanel, firmware, patched, sources
 
 pytestmark = pytest.mark.system
 
 
 @pytest.fixture(scope="module")
 def second() -> bytes:
-    return firmware((2, 0, 0))
+    return firmware((2, 0, 0), security=7)
+
+
+@pytest.fixture(scope="module")
+def updated_once(second: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a node that runs `second` as its good firmware."""
+    directory = tmp_path_factory.mktemp("updated") / "node"
+    with FirmwareRig(directory) as rig:
+        rig.node.start()
+        updated(rig, second)
+    return directory
+
+
+@pytest.fixture
+def node_of_second(updated_once: Path, tmp_path: Path) -> Iterator[FirmwareRig]:
+    shutil.copytree(updated_once, tmp_path / "node")
+    with FirmwareRig(tmp_path / "node", commissioned=False) as rig:
+        rig.node.start()
+        rig.join()
+        yield rig
 
 
 def updated(rig: FirmwareRig, image: bytes) -> None:
@@ -100,21 +121,19 @@ def test_what_is_not_for_this_node_is_refused_with_its_reason(
         assert rig.node.resets == 0
 
 
-def test_an_older_security_number_does_not_come_back(tmp_path: Path) -> None:
-    with FirmwareRig(tmp_path / "node") as rig:
-        rig.node.start()
-        updated(rig, firmware((2, 0, 0), security=7))
-        rig.join()
-        assert rig.send(firmware((3, 0, 0), security=6)) == codes.FILE_UNRECOGNISED
-        assert rig.state().reason == TOO_OLD
-        updated(rig, firmware((1, 0, 0), security=7))
-        rig.join()
-        assert rig.version() == (1, 0, 0)
-        assert rig.state().good == 2
+def test_an_older_security_number_does_not_come_back(node_of_second: FirmwareRig) -> None:
+    rig = node_of_second
+    assert rig.send(firmware((3, 0, 0), security=6)) == codes.FILE_UNRECOGNISED
+    assert rig.state().reason == TOO_OLD
+    # An older version under the same number is the owner's to choose.
+    updated(rig, firmware((1, 0, 0), security=7))
+    rig.join()
+    assert rig.version() == (1, 0, 0)
+    assert rig.state().good == 2
 
 
 def test_updates_that_crash_or_never_confirm_give_way_to_the_last_good_one(
-    tmp_path: Path, second: bytes
+    node_of_second: FirmwareRig,
 ) -> None:
     main, update, loop = "firmware/main.py", "firmware/node/update.py", "firmware/node/loop.py"
     crash = patched(main, ("import os\n", "import os\nraise ValueError\n"))
@@ -130,26 +149,33 @@ def test_updates_that_crash_or_never_confirm_give_way_to_the_last_good_one(
         ("self.watch.progressed(CHECK)", "pass"),
         ("start_watchdog(TIMEOUT_MS)", "start_watchdog(150)"),
     )
-    with FirmwareRig(tmp_path / "node") as rig:
-        rig.node.start()
-        updated(rig, second)
-        for changed in (crash, crash_late, ends, silent, hung):
-            rolled_back(rig, firmware((9, 0, 0), changed, quick=changed not in (silent, hung)))
-            rig.join()
-            assert rig.version() == (2, 0, 0)
-        updated(rig, firmware((3, 0, 0)))
+    rig = node_of_second
+    for changed in (crash, crash_late, ends, silent, hung):
+        quick = changed not in (silent, hung)
+        rolled_back(rig, firmware((9, 0, 0), changed, security=8, quick=quick))
+        rig.join()
+        assert rig.version() == (2, 0, 0)
+    updated(rig, firmware((3, 0, 0), security=7))
 
 
-def test_a_slot_changed_in_the_flash_is_not_started(tmp_path: Path, second: bytes) -> None:
-    with FirmwareRig(tmp_path / "node") as rig:
-        rig.node.start()
-        updated(rig, second)
-        rig.node.power_cut()
-        place = rig.flash / "slots/a/firmware/node/loops.mpy"
-        place.write_bytes(place.read_bytes()[:-1] + b"\x01\x02")
+def test_a_slot_changed_in_the_flash_is_not_started(node_of_second: FirmwareRig) -> None:
+    rig = node_of_second
+    rig.node.power_cut()
+    place = rig.flash / "slots/a/firmware/node/loops.mpy"
+    place.write_bytes(place.read_bytes()[:-1] + b"\x01\x02")
+    rig.node.start()
+    rig.join()
+    assert rig.version() == (1, 0, 0)
+
+
+def test_the_same_under_cpython_with_an_image_of_sources(tmp_path: Path) -> None:
+    with FirmwareRig(tmp_path / "node", runtime="cpython") as rig:
         rig.node.start()
         rig.join()
-        assert rig.version() == (1, 0, 0)
+        assert rig.send(sources((2, 0, 0))) == codes.FILE_WILL_RESET
+        rig.until(lambda: rig.state().good == 1, "the update is confirmed")
+        rig.join()
+        assert rig.version() == (2, 0, 0)
 
 
 def test_without_slots_or_with_rubbish_for_a_record_the_built_in_firmware_runs(
