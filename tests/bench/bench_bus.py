@@ -111,16 +111,19 @@ class Bench:
 
 async def measured(bench: Bench, seconds: float) -> dict[str, Any]:
     """Cycle and CPU while nothing happens, then latency while inputs move."""
+    wire_s = bench.wire.state()["process_cpu_s"]
     cpu_s, began_s = time.process_time(), time.monotonic()
     await asyncio.sleep(seconds)
     took_s = time.monotonic() - began_s
     cpu = (time.process_time() - cpu_s) / took_s * 100
+    wire = (bench.wire.state()["process_cpu_s"] - wire_s) / took_s * 100
     periods = bench.periods_ms(took_s, bench.addresses)
     latencies = await bench.change_inputs(seconds)
     return {
         "cycle_ms": statistics.median(periods),
         "cycle_p99_ms": statistics.quantiles(periods, n=100)[98],
         "cpu_percent": cpu,
+        "wire_percent": wire,
         "latencies_ms": latencies,
     }
 
@@ -265,7 +268,8 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "input_to_event_p50_ms": round(centiles[49], 1),
         "input_to_event_p99_ms": round(centiles[98], 1),
         "changes": len(latencies),
-        "cpu_percent": round(statistics.median(run["cpu_percent"] for run in runs), 1),
+        "cpu_percent": round(statistics.median(run["cpu_percent"] for run in runs), 2),
+        "cpu_of_the_wire_percent": round(statistics.median(run["wire_percent"] for run in runs), 1),
         "start_s": round(statistics.median(run["start_s"] for run in runs), 2),
     }
 

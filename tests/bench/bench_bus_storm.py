@@ -30,7 +30,7 @@ async def storm(changes: int, seed: int, baud: int) -> dict[str, Any]:
             began_s = time.monotonic()
             each = -(-changes // NODES)
             bus.move(each)
-            faults = bus.faults()
+            faults = {**bus.faults(), "everything": bus.everything}
             done: dict[str, int] = dict.fromkeys(faults, 0)
             while any(node["moved"] < each for node in bus.nodes().values()):
                 name = bus.dice.choice([n for n in faults if done[n] == min(done.values())])

@@ -335,6 +335,28 @@ class BusStorm:
             await asyncio.sleep(self.dice.uniform(0.0, 0.5))
         await self.all_up("restart")
 
+    async def everything(self) -> None:
+        """Noise, and at odd moments a node, the controller or the adapter goes and comes back."""
+        self.wire.order(set={"noise_per_s": 10, "lose": 3e-4, "double": 3e-4, "flip": 3e-4})
+        for _ in range(10):
+            match self.dice.randrange(4):
+                case 0:
+                    self.stop_driver()
+                    await asyncio.sleep(self.dice.uniform(0.0, 0.2))
+                    self.start_driver()
+                case 1:
+                    self.wire.order(unplug="panel")
+                    await asyncio.sleep(self.dice.uniform(0.0, 0.2))
+                    self.wire.order(plug="panel")
+                case _:
+                    address = self.dice.choice(self.addresses)
+                    self.wire.order(power_cut=address)
+                    await asyncio.sleep(self.dice.uniform(0.0, 0.1))
+                    self.wire.order(power_on=address)
+            await asyncio.sleep(self.dice.uniform(0.0, 0.6))
+        self.wire.order(set={"noise_per_s": 0, "lose": 0, "double": 0, "flip": 0})
+        await self.all_up("everything")
+
     def _said(self, sender: str, last: int) -> list[list[Any]]:
         said: list[list[Any]] = self.wire.order(said=sender, last=last)["said"]
         return said
