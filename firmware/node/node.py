@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 MODEL = 1
 HARDWARE = 1
 OUTPUTS = 2
+STALE_MS = 150
+"""What came in while the node was away for longer (a page of flash) is not answered: by then the
+controller has asked somebody else (OSDP: 200 ms)."""
 SETTLE_MS = 500
 """The bus is answered only when the inputs have settled, at most so long after the start: a
 controller would otherwise be told of eight unknown inputs at each start."""
@@ -82,6 +85,8 @@ class Node(Device):
         self._mv = [FAULT_MV] * INPUTS
         self._image = settings.encode()
         self._commands = 0
+        self._lost = 0
+        self._served = now
         self._baud = settings.baud
         board.open_bus(settings.baud)
 
@@ -110,6 +115,9 @@ class Node(Device):
         """Answer what has come in on the bus."""
         now_ms = self.uptime.read(now)
         data = self.board.read()
+        if ticks_diff(now, self._served) > STALE_MS:
+            data = b""
+        self._served = self.board.ticks()
         if not self.ready:
             return
         peripheral = self.peripheral
@@ -121,12 +129,13 @@ class Node(Device):
             peripheral.tick(now_ms)
         if peripheral.counts.commands != self._commands:
             self._commands = peripheral.counts.commands
-            self.outputs.heard(now)
+            if peripheral.secure:
+                self.outputs.heard(now)
         if peripheral.baud != self._baud:
             self._baud = peripheral.baud
             self.board.open_bus(self._baud)
         if peripheral.queued == 0:
-            self.latch.acknowledged()
+            self._drained()
         if not peripheral.online:
             self.lamp.forget()
         self.outputs.tick(now)
@@ -246,13 +255,24 @@ class Node(Device):
         if waiting and ticks_diff(now, self._started) < SETTLE_MS:
             return
         self.ready = True
-        # First what the reset kept of the time before (K3), then what is.
-        present = self._states()
-        self.peripheral.report_inputs(self.latch.over(present))
+        self.report()
+        self._tell_latched()
+
+    def _drained(self) -> None:
+        """The controller has all that was queued. What the queue had to drop is told once more."""
+        lost = self.peripheral.lost_changes
+        if lost == self._lost:
+            self.latch.acknowledged()
+            return
+        self._lost = lost
+        self._tell_latched()
+
+    def _tell_latched(self) -> None:
+        """First what nobody has acknowledged (K3), then what is."""
+        self.peripheral.report_inputs(self.latch.over(self._states()))
         self.peripheral.report_local(
             self._enclosure.open or self.latch.tamper, self._supply.low or self.latch.power
         )
-        self.report()
         self._tell_inputs()
         self._tell_local()
 

@@ -64,6 +64,39 @@ def test_tamper_and_supply_are_told():
     assert told[-1] == b"\x00\x00"
 
 
+def test_an_alarm_that_an_overflowing_queue_dropped_is_told_when_it_has_drained():
+    found = joined()
+    found.board.show(2, ALARM)
+    found.run(400)
+    found.board.show(2, 0)
+    found.run(400)
+    for _ in range(40):
+        found.board.show(3, codes.INPUT_OPEN)
+        found.run(400)
+        found.board.show(3, 0)
+        found.run(400)
+    assert found.node.peripheral.lost_changes > 0
+    found.join()
+    found.drain()
+    assert ALARM not in [told[2] for told in found.inputs()]
+    found.drain()
+    assert ALARM in [told[2] for told in found.inputs()]
+    assert found.inputs()[-1] == QUIET
+    found.drain()
+    assert found.inputs() == []
+
+
+def test_what_came_in_while_the_node_was_away_is_not_answered():
+    found = joined()
+    found.board.heard.append(found.controller.ask(codes.POLL))
+    found.board.sent = []
+    found.board.pass_ms(200)
+    found.run(50)
+    assert found.board.sent == []
+    # The controller asks again with the same number.
+    assert found.exchange(found.controller.asked) is not None
+
+
 def test_garbage_on_the_bus_stops_nothing():
     found = joined()
     chance = Chance(5)

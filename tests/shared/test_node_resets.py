@@ -1,9 +1,16 @@
 """Resets: what the latch keeps (K3), when the watchdog is fed (K2), what is reported."""
 
 from firmware.node.latch import Latch, seal, unseal
+from firmware.node.loop import run
 from firmware.node.watch import ALL, BUS, CHECK, SAMPLE, Watch
 from protocols.osdp import codes
-from protocols.osdp.node_report import RESET_COMMAND, RESET_POWER, RESET_WATCHDOG, decode
+from protocols.osdp.node_report import (
+    RESET_COMMAND,
+    RESET_FAULT,
+    RESET_POWER,
+    RESET_WATCHDOG,
+    decode,
+)
 from tests.support.node_board import MemoryBoard, MemoryFlash, Reset
 from tests.support.node_rig import NodeRig
 
@@ -131,6 +138,29 @@ def test_cause_and_count_of_resets_are_in_the_report():
     third.join()
     third.drain()
     assert [(r.reset_cause, r.resets) for r in reports(third)] == [(RESET_COMMAND, 2)]
+
+
+def test_what_the_code_did_not_foresee_resets_the_node_and_is_told():
+    found = joined()
+    found.board.show(2, ALARM)
+    found.run(400)
+
+    def broken(*words):
+        raise ValueError("as a test")
+
+    found.node.sample = broken
+    ended = False
+    try:
+        run(found.node)
+    except Reset:
+        ended = True
+    assert ended
+    after = NodeRig(found.board.restarted())
+    after.run(100)
+    after.join()
+    after.drain()
+    assert reports(after)[0].reset_cause == RESET_FAULT
+    assert after.inputs()[0] == states(2, ALARM)
 
 
 def test_the_watchdog_is_fed_only_when_every_duty_has_progressed():
