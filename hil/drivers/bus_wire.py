@@ -360,6 +360,10 @@ class BusWire:
                 drop.hand(data, heard.until_s, self._at, self._dice)
         if not self._stations:
             return
+        if self._speed(sender):
+            # Stations listen at the wire's speed: another one is nonsense to them too.
+            size = max(1, len(heard.pieces) * self.baud // self._speed(sender))
+            heard = replace(heard, pieces=self._dice.randbytes(size), overlaps=())
         self._unheard.append(heard)
         if not heard.over and len(self._unheard) < 20:
             return
