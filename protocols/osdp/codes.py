@@ -93,6 +93,8 @@ REPORT_NODE = 1
 """MFGREP: the node's own state, see `node_report`."""
 REPORT_OVERFLOW = 2
 """MFGREP: changes were lost since the last one, count(2, LE); current states follow as ISTATR."""
+REPORT_UPDATE = 3
+"""MFGREP: refused and given-up firmware updates, see `update_report`."""
 ASK_REPORT = 1
 """MFG: send a REPORT_NODE."""
 ASK_RESTART = 2

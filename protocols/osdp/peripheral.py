@@ -309,8 +309,7 @@ class Peripheral:
         """This command is the next one: the one before it is done with, its reply was heard."""
         self.counts.commands += 1
         self._command_ms = self._now_ms
-        if frame.sequence:
-            self._queue.taken()
+        self._queue.taken()
 
     def _keep(self, frame: Frame, reply: bytes) -> bytes:
         self._sequence = frame.sequence

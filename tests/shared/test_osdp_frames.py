@@ -71,6 +71,15 @@ def test_a_false_start_in_noise_does_not_hold_up_the_next_frame() -> None:
     assert reader.pending == 0
 
 
+def test_a_refused_start_leaves_no_blind_spot() -> None:
+    reader = FrameReader()
+    reader.feed(b"\x53\x01\x0c\x00\x04" + bytes(5))
+    reader.feed(bytes(2))
+    assert reader.pending == 0
+    reader.feed(b"\x53\x01\xc8\x00\x04")
+    assert frames(reader.feed(POLL)) == [POLL]
+
+
 def test_a_cut_frame_costs_itself_only() -> None:
     for kept in range(1, len(POLL)):
         reader = FrameReader()

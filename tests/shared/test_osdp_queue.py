@@ -105,6 +105,17 @@ def test_overflow_never_drops_what_is_under_way() -> None:
     assert pair.node.lost_changes == 3
 
 
+def test_what_is_under_way_is_told_again_even_when_the_queue_overflowed() -> None:
+    pair = opened(queue_limit=3)
+    pair.node.report_inputs(states(1))
+    pair.carry(pair.controller.ask(codes.POLL))
+    for number in range(2, 6):
+        pair.node.report_inputs(states(number))
+    assert pair.open()
+    inputs = [payload[0] for code, payload in pair.drain() if code == codes.ISTATR]
+    assert inputs == [1, 4, 5, 5]
+
+
 def test_an_overflow_under_way_is_told_again_after_a_cut_and_later_ones_after_it() -> None:
     pair = opened(queue_limit=2)
     for number in range(1, 5):

@@ -1,8 +1,10 @@
 """Sequence, secure channel and refusals of the peripheral; on both runtimes."""
 
 from protocols.osdp import codes
-from protocols.osdp.frame import FrameReader, build
-from protocols.osdp.peripheral import SILENCE_MS
+from protocols.osdp.aes import encrypt
+from protocols.osdp.frame import FrameReader, build, close, header
+from protocols.osdp.peripheral import FRAME_GAP_MS, SILENCE_MS
+from protocols.osdp.secure_channel import complement
 from tests.support.osdp_board import KEY, OTHER_KEY, Pair, opened
 
 NO_SESSION = (codes.NAK, bytes((codes.NAK_SECURITY_CONDITION,)))
@@ -153,6 +155,33 @@ def test_a_refusal_outside_a_session_uses_up_its_number() -> None:
     proof = pair.controller.prove(answer)
     assert pair.controller.sequence == 1
     assert pair.controller.settle(pair.controller.hear(pair.carry(proof)))
+
+
+def test_a_number_out_of_order_does_not_move_the_count() -> None:
+    pair = Pair()
+    assert pair.ask(codes.ID, b"\x00")[0] == codes.PDID  # type: ignore[index]
+    assert reason(pair.carry(build(5, 3, b"\x61\x00"))) == codes.NAK_SEQUENCE
+    assert pair.ask(codes.ID, b"\x00")[0] == codes.PDID  # type: ignore[index]
+
+
+def test_a_frame_begun_is_given_up_after_a_silence() -> None:
+    pair = Pair(clear=True, crc=False)
+    pair.carry(b"\x53\x05\xc8\x00\x00")
+    assert pair.carry(pair.controller.ask(codes.ID, b"\x00")) == b""
+    pair.now_ms += FRAME_GAP_MS
+    assert pair.ask(codes.ID, b"\x00")[0] == codes.PDID  # type: ignore[index]
+
+
+def test_a_payload_without_its_end_mark_is_not_carried_out() -> None:
+    pair = opened()
+    channel = pair.controller.channel
+    assert channel is not None
+    sealed = encrypt(channel._encryption_key, complement(channel._reply_mac), bytes(16))
+    head = header(5, pair.controller.next_sequence(), 30, False, True, b"\x02\x17")
+    body = head + bytes((codes.POLL,)) + sealed
+    raw = pair.carry(close(body + channel.command_mac(body)))
+    assert reason(raw) == codes.NAK_SECURITY_CONDITION
+    assert not pair.node.secure
 
 
 def test_only_number_0_starts_a_conversation() -> None:
