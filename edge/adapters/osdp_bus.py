@@ -135,7 +135,7 @@ class OsdpBus:
         if not isinstance(command, Pair | ClosePairing):
             if not node.queue(command, token):
                 return False
-            self._order(lambda: self._turns.hurry(address, time.monotonic()))
+            self._order(lambda: self._queued(node))
             return True
         self._order(lambda: self._control(node, command, token))
         return True
@@ -179,6 +179,9 @@ class OsdpBus:
                 self._serve(port)
             except PortGoneError as error:
                 self._port_gone(error.strerror or str(error))
+            except Exception as error:  # noqa: BLE001 - a bus that is silently dead is the worst
+                self._port_gone(f"internal fault: {error!r}")
+                self._pause(REOPEN_S)
             finally:
                 port.close()
 
@@ -308,6 +311,11 @@ class OsdpBus:
             for event in node.bus_down():
                 self._tell(event)
         self._turns.all_lost(time.monotonic())
+
+    def _queued(self, node: BusNode) -> None:
+        self._turns.hurry(node.id.address, time.monotonic())
+        for event in node.drop_waiting():
+            self._tell(event)
 
     def _control(self, node: BusNode, command: NodeCommand, token: int) -> None:
         now = time.monotonic()

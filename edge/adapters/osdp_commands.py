@@ -11,8 +11,12 @@ from edge.adapters.osdp_session import FIRMWARE_FILE
 from edge.bus.bus_types import (
     AskReport,
     Beep,
+    BusEvent,
     ClosePairing,
+    CommandDone,
+    LossCause,
     NodeCommand,
+    NodeId,
     Pair,
     Rekey,
     SendFirmware,
@@ -113,3 +117,42 @@ def as_dict(running: Running) -> dict[str, Any] | None:
             return {"command": osdp_sys.CMD_COMSET, "address": address, "baud_rate": baud}
         case Pair() | ClosePairing():
             return None
+
+
+def done(node: NodeId, token: int, *, ok: bool, detail: str) -> list[BusEvent]:
+    """CommandDone, if anybody waits for it."""
+    return [CommandDone(node, token, ok, detail)] if token else []
+
+
+def refusal(sent: int, said: int) -> LossCause | None:
+    """Why there is no session, by the command and its reply; None: not for its security."""
+    if sent == codes.CHLNG:
+        return LossCause.KEY_REFUSED if said == codes.CCRYPT else LossCause.NOT_SECURE
+    if sent == codes.SCRYPT:
+        return LossCause.KEY_REFUSED
+    if sent == codes.CAP and said == codes.PDCAP:
+        return LossCause.NOT_SECURE
+    return None
+
+
+def place_of(command: NodeCommand) -> int:
+    """Which lasting state of the node this sets; -1: none."""
+    if isinstance(command, SetNodeOutput):
+        return command.number
+    return 0 if isinstance(command, SetLed) else -1
+
+
+def name_of(code: int) -> str:
+    """Of a command, for people."""
+    names = {
+        codes.OUT: "output",
+        codes.LED: "led",
+        codes.BUZ: "buzzer",
+        codes.KEYSET: "key",
+        codes.FILETRANSFER: "firmware",
+        codes.MFG: "report",
+        codes.COMSET: "communication",
+        codes.ISTAT: "inputs",
+        codes.LSTAT: "local",
+    }
+    return names.get(code, f"{code:02x}")

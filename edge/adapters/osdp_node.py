@@ -7,30 +7,33 @@ how that went, and both return BusEvents in order.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Final
 
 import osdp_sys
 
-from edge.adapters.osdp_commands import LASTING, Running, as_dict
+from edge.adapters.osdp_commands import (
+    LASTING,
+    Running,
+    as_dict,
+    done,
+    name_of,
+    place_of,
+    refusal,
+)
+from edge.adapters.osdp_credentials import Credentials
 from edge.adapters.osdp_keys import NodeKeys
-from edge.adapters.osdp_reports import event_of, firmware_text
+from edge.adapters.osdp_reports import Repeats, event_of, firmware_text
 from edge.adapters.osdp_seal import Seal
 from edge.adapters.osdp_session import Session
 from edge.adapters.osdp_wire import Exchange, command_of
 from edge.bus.bus_types import (
     BusEvent,
-    CardRead,
-    ClosePairing,
-    CommandDone,
-    KeysPressed,
     LossCause,
     NodeCommand,
     NodeId,
     NodeLost,
     NodeTrouble,
     NodeUp,
-    Pair,
     Rekey,
     SendFirmware,
     SetCommunication,
@@ -42,14 +45,10 @@ from protocols.osdp.frame import Frame
 
 QUEUE: Final = 16
 TRIES: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """A key to try. `pairing`: with it the default key may be replaced."""
-
-    generation: int
-    pairing: bool = False
+SHORT_EXCHANGES: Final = 10
+SHORT_SESSIONS: Final = 6
+BARRED_S: Final = 20.0
+"""A node whose sessions all end at once counts as away for so long at least."""
 
 
 class BusNode:
@@ -71,18 +70,26 @@ class BusNode:
         self.fallen = False
         """At its last answer it refused, or the session broke."""
         self.pairing_until: float | None = None
-        self._keys = keys
         self._window_s = window_s
         self._pair_token = 0
-        self._keyset_sent = False
-        self._credentials = [Credential(g) for g in keys.candidates(bus, config.address)]
-        self._sessions: dict[Credential, Session] = {}
+        self._credentials = Credentials(self.id, keys, clear_text=config.clear_text)
         self._queue: deque[Running] = deque()
         self._running: Running | None = None
         self._serial: int | None = None
-        self._last_told: tuple[BusEvent, ...] = ()
-        self._told_since_up = True
-        self.session = self._open(self._credentials[0])
+        self._repeats = Repeats()
+        self._wanted: dict[int, NodeCommand] = {}
+        """Outputs (from 1) and LED (0) as they are to stand, also after a restart of the node."""
+        self._unasked: set[int] = set()
+        """Status commands this node refuses."""
+        self._exchanges = 0
+        self._cut_short = 0
+        """Sessions on end that lasted only a moment."""
+        self._barred_until = 0.0
+
+    @property
+    def session(self) -> Session:
+        """The one in use."""
+        return self._credentials.session
 
     # --- what to send ---
 
@@ -112,6 +119,9 @@ class BusNode:
         """False: too much queued already."""
         if len(self._queue) >= QUEUE:
             return False
+        place = place_of(command)
+        if place >= 0:
+            self._wanted[place] = command
         self._queue.append(Running(command, token))
         return True
 
@@ -121,10 +131,8 @@ class BusNode:
         """The node's reply to `frame`."""
         session = self.session
         sent = command_of(frame)[2]
-        was_secure = session.secure
         said = reply.data[0] if reply.data else 0
-        if sent == codes.KEYSET:
-            self._keyset_sent = True
+        was_up = self.up
         heard = session.answer(reply.raw)
         self.seal.heard(reply)
         if self.seal.closed and not session.secure and not session.default_key:
@@ -132,20 +140,35 @@ class BusNode:
         self.fallen = False
         self._distrusted = 0
         events: list[BusEvent] = []
-        if session.online and not self._may_be_up():
+        if session.online and not (self._may_be_up() and (was_up or self._bearable(now))):
             # libosdp falls back to clear text while it is not told to enforce: never for us.
-            events += self._fallen(sent, said, now, was_secure=False)
+            events += self._fallen(sent, said)
         elif session.fell:
-            events += self._fallen(sent, said, now, was_secure=was_secure)
+            self._short(now, was_up=was_up)
+            events += self._fallen(sent, said)
         elif session.online and not self.up:
             events += self._come_up()
+        self._exchanges += 1
         told = tuple(e for e in (event_of(self.id, one) for one in heard) if e is not None)
-        events += self._once(told)
+        events += self._repeats.sift(told, now, confirms=was_up and self.up)
         if sent == codes.ABORT:
             self._aborting = self._file_open = False
         if self._running is not None and self.up:
             events += self._command_answered(sent)
         return events
+
+    def _short(self, now: float, *, was_up: bool) -> None:
+        """Count sessions that end at once; such a node is not up, whatever its handshakes say."""
+        if not was_up:
+            return
+        self._cut_short = self._cut_short + 1 if self._exchanges < SHORT_EXCHANGES else 0
+        if self._cut_short >= SHORT_SESSIONS:
+            self._cut_short = 0
+            self._barred_until = now + BARRED_S
+            self.cause = LossCause.GARBLED
+
+    def _bearable(self, now: float) -> bool:
+        return now >= self._barred_until
 
     def lost(self) -> list[BusEvent]:
         """No good reply for too long."""
@@ -155,8 +178,16 @@ class BusNode:
         events: list[BusEvent] = []
         if self._running is not None:
             events += self._put_back()
+        events += self.drop_waiting()
         if not told:
             events.append(NodeLost(self.id, self.cause))
+        return events
+
+    def drop_waiting(self) -> list[BusEvent]:
+        """What waits for a node that is away would happen at some other time; but see `_wanted`."""
+        events: list[BusEvent] = []
+        while self._queue and self.told_lost:
+            events += done(self.id, self._queue.popleft().token, ok=False, detail="node lost")
         return events
 
     def unanswered(self, exchange: Exchange) -> None:
@@ -177,63 +208,47 @@ class BusNode:
     def bus_down(self) -> list[BusEvent]:
         """The port is gone."""
         self.anew()
-        if self.told_lost:
-            return []
-        self.told_lost = True
-        return [NodeLost(self.id, LossCause.BUS_DOWN)]
+        told, self.told_lost = self.told_lost, True
+        events = self._put_back() if self._running is not None else []
+        events += self.drop_waiting()
+        return events if told else [*events, NodeLost(self.id, LossCause.BUS_DOWN)]
 
     # --- sessions ---
 
     def _may_be_up(self) -> bool:
         return self.session.secure or self.config.clear_text
 
-    def _open(self, credential: Credential) -> Session:
-        session = self._sessions.get(credential)
-        if session is None:
-            address = self.config.address
-            key = None
-            if not self.config.clear_text:
-                key = self._keys.key(self.id.bus, address, credential.generation)
-            session = Session(address, key, enforce=not credential.pairing)
-            self._sessions[credential] = session
-        return session
-
-    def _fallen(self, sent: int, said: int, now: float, *, was_secure: bool) -> list[BusEvent]:
+    def _fallen(self, sent: int, said: int) -> list[BusEvent]:
         """The session is over: libosdp gave it up, or we do."""
         self.fallen = True
         events: list[BusEvent] = []
-        refused = _cause(sent, said)
+        refused = refusal(sent, said)
         if refused is not None:
             self.cause = refused
-        elif was_secure and said != codes.NAK and not self._ends_session(sent):
-            events.append(NodeTrouble(self.id, Trouble.FORGED, detail="mac"))
-        was_up = self.up
-        self.up = False
+        was_up, self.up = self.up, False
+        if said == codes.NAK and was_up and sent in {codes.ISTAT, codes.LSTAT}:
+            self._unasked.add(sent)
         if self._running is not None:
             if was_up and said == codes.NAK and sent == self._running.code:
+                self._wanted.pop(place_of(self._running.command), None)
                 events += self._finish(ok=False, detail="refused by the node")
-                events.append(NodeTrouble(self.id, Trouble.REFUSED, detail=_name(sent)))
+                events.append(NodeTrouble(self.id, Trouble.REFUSED, detail=name_of(sent)))
             else:
                 events += self._put_back()
         self.session.reset()
-        if refused is not None and len(self._credentials) > 1:
-            self._credentials.append(self._credentials.pop(0))
-            self.session = self._open(self._credentials[0])
-            self.session.reset()
+        if refused is not None:
+            self._credentials.rotate()
         return events
-
-    def _ends_session(self, sent: int) -> bool:
-        """The node was told to end it: an update that restarts it, a new address."""
-        return sent in {codes.FILETRANSFER, codes.COMSET, codes.KEYSET}
 
     def _come_up(self) -> list[BusEvent]:
         events: list[BusEvent] = []
         self.up = True
         self.handshakes += 1
-        self._told_since_up = False
-        credential = self._credentials[0]
+        self._repeats.session_began()
+        self._exchanges = 0
+        credential = self._credentials.current
         if self.session.secure:
-            self._settle(credential)
+            self._credentials.settle()
         running = self._running
         if running is not None and isinstance(running.command, Rekey):
             events += self._finish(ok=credential.generation == running.generation)
@@ -261,47 +276,35 @@ class BusNode:
                     self.firmware,
                 )
             )
+        for place, command in list(self._wanted.items()):
+            if not any(place_of(waiting.command) == place for waiting in tuple(self._queue)):
+                self._queue.append(Running(command, 0))
         if self.config.ask_state:
-            self.session.submit(
-                {"command": osdp_sys.CMD_STATUS, "type": osdp_sys.STATUS_REPORT_LOCAL}
-            )
-            self.session.submit(
-                {"command": osdp_sys.CMD_STATUS, "type": osdp_sys.STATUS_REPORT_INPUT}
-            )
+            self._ask_state()
         return events
 
-    def _settle(self, credential: Credential) -> None:
-        """This key works: the others are over."""
-        self.session.enforce()
-        try:
-            self._keys.commit(self.id.bus, self.config.address, credential.generation)
-        except OSError:
-            # Not kept: after a restart both keys are tried, and this one works then as now.
-            return
-        self._keyset_sent = False
-        settled = Credential(credential.generation)
-        self._sessions = {settled: self.session}
-        self._credentials = [settled]
+    def _ask_state(self) -> None:
+        for code, kind in (
+            (codes.LSTAT, osdp_sys.STATUS_REPORT_LOCAL),
+            (codes.ISTAT, osdp_sys.STATUS_REPORT_INPUT),
+        ):
+            if code not in self._unasked:
+                self.session.submit({"command": osdp_sys.CMD_STATUS, "type": kind})
 
     # --- pairing ---
 
     def pair(self, token: int, now: float) -> list[BusEvent]:
         """Open the window."""
         if self.up and self.session.secure:
-            return _done(self.id, token, ok=True, detail="has its own key already")
+            return done(self.id, token, ok=True, detail="has its own key already")
         if self.config.clear_text:
-            return _done(self.id, token, ok=False, detail="configured for clear text")
+            return done(self.id, token, ok=False, detail="configured for clear text")
         try:
-            generation = self._keys.begin(self.id.bus, self.config.address)
+            self._credentials.pair()
         except OSError as error:
-            return _done(self.id, token, ok=False, detail=f"key not kept: {error.strerror}")
+            return done(self.id, token, ok=False, detail=f"key not kept: {error.strerror}")
         self._pair_token = token
         self.pairing_until = now + self._window_s
-        first = Credential(generation, pairing=True)
-        rest = [c for c in self._credentials if not c.pairing]
-        self._credentials = [first, *rest]
-        self.session = self._open(first)
-        self.session.reset()
         return []
 
     def tick(self, now: float) -> list[BusEvent]:
@@ -321,13 +324,10 @@ class BusNode:
         events: list[BusEvent] = []
         if not ok:
             # Enforced from here on; a key that may have reached the node is still tried.
-            candidates = self._keys.candidates(self.id.bus, self.config.address)
-            self._credentials = [Credential(g) for g in candidates]
-            self.session = self._open(self._credentials[0])
-            self.session.reset()
+            self._credentials.uncertain()
             self.cause = LossCause.NOT_SECURE
             events.append(NodeTrouble(self.id, Trouble.PAIRING_EXPIRED, detail=detail))
-        events += _done(self.id, self._pair_token, ok=ok, detail=detail)
+        events += done(self.id, self._pair_token, ok=ok, detail=detail)
         self._pair_token = 0
         return events
 
@@ -338,11 +338,9 @@ class BusNode:
         command = running.command
         if isinstance(command, Rekey):
             try:
-                running.generation = self._keys.begin(self.id.bus, self.config.address)
+                running.generation, running.key = self._credentials.begin()
             except OSError:
                 running.generation = None
-            if running.generation is not None:
-                running.key = self._keys.key(self.id.bus, self.config.address, running.generation)
         if isinstance(command, SendFirmware):
             self.session.file.image = command.image
             self._file_open = True
@@ -362,23 +360,14 @@ class BusNode:
         if isinstance(running.command, SetCommunication):
             # libosdp follows the node to its new address; here it has left its place.
             self.up = False
-            self._sessions = {}
-            self.session = self._open(self._credentials[0])
+            self._credentials.replace()
             return self._finish(ok=True)
         if isinstance(running.command, Rekey):
             # libosdp begins a handshake with the new key; done when that succeeded.
             self.up = False
-            self.session.key = running.key
-            self._both_keys(self.session)
+            self._credentials.renewed(running.key)
             return []
         return self._finish(ok=True)
-
-    def _both_keys(self, renewed: Session | None) -> None:
-        """The node has the old key or the new one; `renewed`: the session that has the new one."""
-        candidates = self._keys.candidates(self.id.bus, self.config.address)
-        self._credentials = [Credential(g) for g in candidates]
-        self._sessions = {} if renewed is None else {self._credentials[0]: renewed}
-        self.session = self._open(self._credentials[0])
 
     def _file_answered(self, sent: int) -> list[BusEvent]:
         if sent == codes.ABORT:
@@ -408,8 +397,7 @@ class BusNode:
         if isinstance(running.command, SendFirmware) and self.session.file.closed:
             return []  # the node restarts into it or has refused it: see _end_file
         if isinstance(running.command, Rekey):
-            self._both_keys(None)  # it may have been taken; the next handshake tells
-            self.session.reset()
+            self._credentials.uncertain()  # the next handshake tells
             return []
         running.tries += 1
         if running.tries >= TRIES or not isinstance(running.command, LASTING):
@@ -422,58 +410,4 @@ class BusNode:
         running = self._running
         assert running is not None
         self._running = None
-        return _done(self.id, running.token, ok=ok, detail=detail)
-
-    # --- once ---
-
-    def _once(self, told: tuple[BusEvent, ...]) -> list[BusEvent]:
-        """Without a key press or card the node tells again because its session ended too soon.
-
-        A Tocsin node repeats the head of its queue in the new session; states may come twice.
-        """
-        if not told:
-            return []
-        again = not self._told_since_up and told == self._last_told
-        self._told_since_up = True
-        self._last_told = told
-        if again and all(isinstance(e, KeysPressed | CardRead) for e in told):
-            return []
-        return list(told)
-
-    def confirmed(self) -> None:
-        """A later exchange of the same session succeeded: the node has let go of the last one."""
-        self._last_told = ()
-
-
-def _done(node: NodeId, token: int, *, ok: bool, detail: str) -> list[BusEvent]:
-    return [CommandDone(node, token, ok, detail)] if token else []
-
-
-def _cause(sent: int, said: int) -> LossCause | None:
-    if sent == codes.CHLNG:
-        return LossCause.KEY_REFUSED if said == codes.CCRYPT else LossCause.NOT_SECURE
-    if sent == codes.SCRYPT:
-        return LossCause.KEY_REFUSED
-    if sent == codes.CAP and said == codes.PDCAP:
-        return LossCause.NOT_SECURE
-    return None
-
-
-def _name(code: int) -> str:
-    names = {
-        codes.OUT: "output",
-        codes.LED: "led",
-        codes.BUZ: "buzzer",
-        codes.KEYSET: "key",
-        codes.FILETRANSFER: "firmware",
-        codes.MFG: "report",
-        codes.COMSET: "communication",
-        codes.ISTAT: "inputs",
-        codes.LSTAT: "local",
-    }
-    return names.get(code, f"{code:02x}")
-
-
-def is_control(command: NodeCommand) -> bool:
-    """Handled by us, not sent to the node."""
-    return isinstance(command, Pair | ClosePairing)
+        return done(self.id, running.token, ok=ok, detail=detail)

@@ -19,6 +19,7 @@ from edge.bus.bus_types import (
 )
 from protocols.osdp import codes, node_report
 
+AGAIN_S: Final = 20.0
 INPUTS_MOST: Final = 32
 _KEYS: Final = {0x7F: "*", 0x0D: "#", **{ord(key): key for key in "0123456789*#"}}
 _STATES: Final = {state.value: state for state in InputState}
@@ -84,3 +85,35 @@ def _vendor(node: NodeId, data: bytes) -> BusEvent | None:
         told.trial,
         told.loop_worst_ms,
     )
+
+
+class Repeats:
+    """Keys and cards a node tells again because its session ended before the next command.
+
+    A Tocsin node repeats the head of its queue in the new session. States may come twice.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[BusEvent, ...] = ()
+        self._told_at = 0.0
+        self._fresh = False
+
+    def session_began(self) -> None:
+        """What comes first now may be the last of the session before."""
+        self._fresh = True
+
+    def sift(
+        self, told: tuple[BusEvent, ...], now: float, *, confirms: bool
+    ) -> tuple[BusEvent, ...]:
+        """What is new. `confirms`: a later command of the same session was answered."""
+        if not told:
+            if confirms:
+                self._last = ()
+            return ()
+        again = self._fresh and now - self._told_at < AGAIN_S and told == self._last
+        self._fresh = False
+        self._last = told
+        self._told_at = now
+        if again and all(isinstance(e, KeysPressed | CardRead) for e in told):
+            return ()
+        return told
