@@ -45,13 +45,22 @@ def main():
     bus = panel.start_connection(osdp.SerialPortOsdpConnection(port, 230400))
     panel.add_device(bus, ADDRESS, mode != "checksum", secure)
     device = panel._buses[bus]._configured_devices[ADDRESS]
+    installed = []
+    forget = device.reset_security
+
+    def reset_security():
+        # The flag stands only while the reply to KEYSET is looked at: too short to be polled for.
+        if device.reset_security_after_reply:
+            installed.append(device.cuid)
+        forget()
+
+    device.reset_security = reset_security
     told = {}
     try:
         if mode == "install":
-            told["keyset"] = until(lambda: device.reset_security_after_reply)
-            until(lambda: not device.reset_security_after_reply)
-            told["cuid"] = device.cuid.hex()
-            told["scbk"] = osdp.calculate_scbk(MASTER_KEY, device.cuid).hex()
+            told["keyset"] = until(lambda: installed)
+            told["cuid"] = installed[0].hex()
+            told["scbk"] = osdp.calculate_scbk(MASTER_KEY, installed[0]).hex()
         else:
             told["online"] = until(lambda: panel.is_online(bus, ADDRESS))
             if secure:
