@@ -283,6 +283,8 @@ class NodeStatistics:
     firmware: str = ""
     progress: str = ""
     """Of an update: "12288/40960"."""
+    refused: int = 0
+    """Replies of a Modbus module that are exceptions or of a wrong length."""
 
 
 @dataclass(frozen=True, slots=True)
