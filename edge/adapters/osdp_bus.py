@@ -20,7 +20,7 @@ from edge.adapters.bus_driver import Deliver
 from edge.adapters.osdp_keys import NodeKeys
 from edge.adapters.osdp_node import BusNode
 from edge.adapters.osdp_tally import Tally
-from edge.adapters.osdp_troubles import Rate, Share
+from edge.adapters.osdp_troubles import Faults, Told
 from edge.adapters.osdp_turns import POLL_SHORTEST_S, Turns
 from edge.adapters.osdp_wire import Exchange, Wire
 from edge.adapters.serial_port import PortGoneError, SerialPort
@@ -51,10 +51,6 @@ CLOCK_BACK_S: Final = 0.02
 GAP_CHARACTERS: Final = 2
 BUSY_LONGEST_S: Final = 10.0
 """A node that says nothing but BUSY for longer is as good as silent."""
-ALONE_S: Final = 1.0
-BABBLE_BYTES: Final = 4
-"""Unasked between two turns: more than a spike."""
-BUS: Final = -1
 HOLDS = InputsReported | LocalReported | NodeReport | ChangesLost | KeysPressed | CardRead
 """What a node lets go of with its next command: kept there until it is on disk here."""
 
@@ -88,12 +84,7 @@ class OsdpBus:
         self._up: bool | None = None
         self._cause = "not opened"
         self._noise_bytes = 0
-        self._forged = {n.address: Rate(1, 1.0) for n in config.nodes}
-        self._doubled = {n.address: Rate(3, 20.0) for n in config.nodes}
-        self._noise = Share(0.1, 200)
-        self._babble = Share(0.5, 10)
-        self._good_from = (BUS, 0.0)
-        self._unasked_bytes = 0
+        self._faults = Faults(tuple(self._nodes))
         self._turns = self._new_turns()
         self._wall_s = 0.0
 
@@ -192,7 +183,7 @@ class OsdpBus:
         for node in self._nodes.values():
             node.anew()
         self._cause = ""
-        self._unasked_bytes = 0
+        self._faults.port_opened()
         was, self._up = self._up, True
         if was is False:
             self._tell(BusChanged(self._config.name, up=True))
@@ -237,41 +228,26 @@ class OsdpBus:
 
     def _judge(self, wire: Wire, node: BusNode, exchange: Exchange, now: float) -> None:
         """Faults that show in how the exchange went."""
-        if exchange.forged and self._forged[node.id.address].hit(now):
-            self._tell(NodeTrouble(node.id, Trouble.FORGED, detail="wrong MAC or clear text"))
         for address, sequence in exchange.late_from:
             tally = self._tallies.get(address)
-            again = tally is not None and tally.answered_well == sequence and tally.tries == 1
-            if again and self._doubled[address].hit(now):
-                self._tell(NodeTrouble(self._nodes[address].id, Trouble.DUPLICATE))
-        whole = NodeId(self._config.name, BUS)
-        unasked, self._unasked_bytes = wire.unasked_bytes - self._unasked_bytes, wire.unasked_bytes
-        if self._babble.trial(unasked >= BABBLE_BYTES):
-            self._tell(NodeTrouble(whole, Trouble.BABBLE, self._babble.on))
-        if exchange.answered:
-            self._good_from = (node.id.address, now)
-        elif exchange.garbled > 1 and unasked < BABBLE_BYTES and self._alone_in_trouble(node, now):
-            self._tell_all(node, [NodeTrouble(node.id, Trouble.DUPLICATE, detail="garbled")], now)
-        heard = exchange.reply is not None or exchange.garbled > 0
-        if heard and self._noise.trial(exchange.garbled > 0):
-            self._tell(NodeTrouble(whole, Trouble.NOISE, self._noise.on))
+            if tally is not None and tally.answered_well == sequence and tally.tries == 1:
+                self._tell_troubles(self._faults.doubled(address, "two replies", now))
+        self._tell_troubles(
+            self._faults.exchanged(node.id.address, exchange, wire.unasked_bytes, now)
+        )
 
-    def _alone_in_trouble(self, node: BusNode, now: float) -> bool:
-        """Only this node's replies come broken: two at its address talk at once."""
-        address, at = self._good_from
-        return not self._noise.on and address != node.id.address and now - at < ALONE_S
+    def _tell_troubles(self, troubles: list[Told]) -> None:
+        for address, trouble, on, detail in troubles:
+            self._tell(NodeTrouble(NodeId(self._config.name, address), trouble, on, detail))
 
     def _afterwards(self, wire: Wire, now: float) -> None:
         for address in self._turns.newly_lost(now):
             for event in self._nodes[address].lost():
                 self._tell(event)
-        for address, node in self._nodes.items():
+        for node in self._nodes.values():
             for event in node.tick(now):
                 self._tell(event)
-            if self._forged[address].tick(now):
-                self._tell(NodeTrouble(node.id, Trouble.FORGED, on=False))
-            if self._doubled[address].tick(now):
-                self._tell(NodeTrouble(node.id, Trouble.DUPLICATE, on=False))
+        self._tell_troubles(self._faults.tick(now))
         self._noise_bytes = wire.noise_bytes
 
     def _rest(self, port: SerialPort, wire: Wire, left_s: float) -> None:
@@ -333,12 +309,8 @@ class OsdpBus:
                 self._uncommitted[node.id.address].add(self._tokens)
                 self._turns.hold(node.id.address, now)
                 self._tell(event, self._tokens)
-            elif isinstance(event, NodeTrouble) and event.trouble is Trouble.FORGED:
-                if self._forged[node.id.address].hit(now):
-                    self._tell(event)
             elif isinstance(event, NodeTrouble) and event.trouble is Trouble.DUPLICATE:
-                if self._doubled[node.id.address].hit(now):
-                    self._tell(event)
+                self._tell_troubles(self._faults.doubled(node.id.address, event.detail, now))
             else:
                 self._tell(event)
 

@@ -47,8 +47,9 @@ QUEUE: Final = 16
 TRIES: Final = 3
 SHORT_EXCHANGES: Final = 10
 SHORT_SESSIONS: Final = 6
-BARRED_S: Final = 20.0
-"""A node whose sessions all end at once counts as away for so long at least."""
+BARRED_SHORTEST_S: Final = 5.0
+"""A node whose sessions all end at once counts as away for so long, then twice as long ..."""
+BARRED_LONGEST_S: Final = 320.0
 
 
 class BusNode:
@@ -85,6 +86,7 @@ class BusNode:
         self._cut_short = 0
         """Sessions on end that lasted only a moment."""
         self._barred_until = 0.0
+        self._barred_s = BARRED_SHORTEST_S
 
     @property
     def session(self) -> Session:
@@ -140,7 +142,11 @@ class BusNode:
         self.fallen = False
         self._distrusted = 0
         events: list[BusEvent] = []
-        if session.online and not (self._may_be_up() and (was_up or self._bearable(now))):
+        if session.online and not was_up and now < self._barred_until:
+            self.fallen = True
+            self.cause = LossCause.GARBLED
+            session.reset()
+        elif session.online and not self._may_be_up():
             # libosdp falls back to clear text while it is not told to enforce: never for us.
             events += self._fallen(sent, said)
         elif session.fell:
@@ -161,14 +167,15 @@ class BusNode:
         """Count sessions that end at once; such a node is not up, whatever its handshakes say."""
         if not was_up:
             return
-        self._cut_short = self._cut_short + 1 if self._exchanges < SHORT_EXCHANGES else 0
+        if self._exchanges >= SHORT_EXCHANGES:
+            self._cut_short = 0
+            self._barred_s = BARRED_SHORTEST_S
+            return
+        self._cut_short += 1
         if self._cut_short >= SHORT_SESSIONS:
             self._cut_short = 0
-            self._barred_until = now + BARRED_S
-            self.cause = LossCause.GARBLED
-
-    def _bearable(self, now: float) -> bool:
-        return now >= self._barred_until
+            self._barred_until = now + self._barred_s
+            self._barred_s = min(2 * self._barred_s, BARRED_LONGEST_S)
 
     def lost(self) -> list[BusEvent]:
         """No good reply for too long."""
