@@ -157,6 +157,10 @@ class Node(Device):
             self.uptime.read(now), self.peripheral.secure, not self.fault
         ):
             self.reset(RESET_UPDATE)
+        if updater is not None and self.ready:
+            told = updater.report()
+            if told:
+                self.peripheral.report_vendor(told)
         return True
 
     def reset(self, cause: int) -> None:

@@ -24,6 +24,19 @@ from firmware.node.image import (
     parse_start,
 )
 from firmware.node.verify import verify
+from protocols.osdp.update_report import (
+    BAD_FORM,
+    BAD_HASH,
+    BAD_SIGNATURE,
+    FLASH_FAILED,
+    NO_KEY,
+    NONE,
+    OTHER_BOARD,
+    OTHER_RUNTIME,
+    SLOT_DAMAGED,
+    TOO_OLD,
+    TRIAL_FAILED,
+)
 
 BUILT_IN = 0
 SLOT_A = 1
@@ -34,45 +47,6 @@ PART = "update.part"
 IMAGE = "update.img"
 KEY_FILE = "update.key"
 """The maker's public key, put there at commissioning: `verify.read_key`."""
-
-# Why an update was refused or given up; kept in the record, told in the update report.
-NONE = 0
-BAD_FORM = 1
-OTHER_BOARD = 2
-OTHER_RUNTIME = 3
-TOO_OLD = 4
-BAD_SIGNATURE = 5
-BAD_HASH = 6
-FLASH_FAILED = 7
-OUT_OF_ORDER = 8
-TOO_LARGE = 9
-BUSY = 10
-NO_KEY = 11
-OTHER_KIND = 12
-TRIAL_FAILED = 13
-"""It was started and never confirmed itself: back to the last good one."""
-SLOT_DAMAGED = 14
-"""A slot's files no longer fit their hashes."""
-NO_MEMORY = 15
-
-REASONS = (
-    "none",
-    "not an image, or cut short",
-    "for another board",
-    "for another MicroPython",
-    "older than what is installed may be replaced by",
-    "signature is not the maker's",
-    "contents do not fit their hash",
-    "flash memory failed",
-    "parts out of order",
-    "too large",
-    "another update is under way",
-    "no update key in this node",
-    "not a firmware file",
-    "did not confirm itself, rolled back",
-    "slot damaged",
-    "no memory left for it",
-)
 
 _RECORD = "<4sIBBBBIHHHB"
 _RECORD_MAGIC = b"TSL1"
@@ -356,6 +330,7 @@ class Slots:
         state.trial = BUILT_IN
         state.tries = 0
         state.updates += 1
+        state.reason = NONE
         if header is not None:
             state.minimum = max(state.minimum, header.security)
         return self.save()

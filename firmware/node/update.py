@@ -14,27 +14,7 @@ from firmware.node.image import (
     Header,
     parse_start,
 )
-from firmware.node.slots import (
-    BAD_FORM,
-    BAD_HASH,
-    BAD_SIGNATURE,
-    BUILT_IN,
-    BUSY,
-    FLASH_FAILED,
-    IMAGE,
-    KEY_FILE,
-    NAMES,
-    NO_KEY,
-    NO_MEMORY,
-    NONE,
-    OTHER_KIND,
-    OUT_OF_ORDER,
-    PART,
-    REASONS,
-    TOO_LARGE,
-    Slots,
-    runtime,
-)
+from firmware.node.slots import BUILT_IN, IMAGE, KEY_FILE, NAMES, PART, Slots, runtime
 from firmware.node.verify import SignatureCheck, read_key
 from protocols.osdp.codes import (
     FILE_ABORT,
@@ -42,6 +22,21 @@ from protocols.osdp.codes import (
     FILE_OK,
     FILE_UNRECOGNISED,
     FILE_WILL_RESET,
+)
+from protocols.osdp.update_report import (
+    BAD_FORM,
+    BAD_HASH,
+    BAD_SIGNATURE,
+    BUSY,
+    FLASH_FAILED,
+    NO_KEY,
+    NO_MEMORY,
+    NONE,
+    OTHER_KIND,
+    OUT_OF_ORDER,
+    TOO_LARGE,
+    UpdateState,
+    encode,
 )
 
 KIND = 1
@@ -118,6 +113,7 @@ class Updater:
         # Once and for all: in a heap in pieces there may be none to be had later.
         self._block = bytearray(BLOCK_BYTES)
         self._held = 0
+        self._told = (NONE, 0)
         self._opening: Opening | None = None
         self._check: SignatureCheck | None = None
         self._started_ms: int | None = None
@@ -129,13 +125,16 @@ class Updater:
         """Whether the running firmware has yet to prove itself."""
         return self.running != BUILT_IN and self.slots.state.trial == self.running
 
-    @property
-    def reason(self) -> str:
-        """Of the last refusal or roll-back, in words; "" when there was none."""
-        reason = self.slots.state.reason
-        if reason == NONE:
-            return ""
-        return REASONS[reason] if reason < len(REASONS) else "unknown"
+    def report(self) -> bytes:
+        """MFGREP REPORT_UPDATE when there is something new to tell, else b""."""
+        state = self.slots.state
+        told = UpdateState(
+            state.reason, state.refusals, state.rollbacks, state.updates, state.minimum
+        )
+        if state.reason == NONE or self._told == (state.reason, state.refusals):
+            return b""
+        self._told = (state.reason, state.refusals)
+        return encode(told)
 
     def file_part(self, kind: int, total: int, offset: int, data: bytes) -> tuple[int, int]:
         """One FILETRANSFER command: the status and delay (ms) of its FTSTAT.

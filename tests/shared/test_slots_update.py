@@ -1,6 +1,8 @@
 """An update from the first part to its confirmation or its end, under both runtimes."""
 
-from firmware.node.slots import (
+from firmware.node.slots import Slots, read_state
+from firmware.node.update import Updater, running_slot
+from protocols.osdp.update_report import (
     BAD_FORM,
     BAD_HASH,
     BAD_SIGNATURE,
@@ -15,10 +17,8 @@ from firmware.node.slots import (
     TOO_LARGE,
     TOO_OLD,
     TRIAL_FAILED,
-    Slots,
-    read_state,
+    decode,
 )
-from firmware.node.update import Updater, running_slot
 from tests.shared.firmware_images import (
     BOARD,
     FIRST,
@@ -86,7 +86,9 @@ def test_a_trial_that_never_confirms_goes_back_after_three_starts():
     assert contents(flash, slot) == b"first"
     assert slots.state.rollbacks == 1
     assert slots.state.reason == TRIAL_FAILED
-    assert updater.reason == "did not confirm itself, rolled back"
+    told = decode(updater.report())
+    assert (told.reason, told.rollbacks, told.updates) == (TRIAL_FAILED, 1, 1)
+    assert updater.report() == b""
     assert slots.state.minimum == 0
 
 

@@ -20,8 +20,9 @@ from firmware.build import assemble, compile_file, contents
 from firmware.node.image import header_length
 from firmware.node.slots import State, read_state
 from hil.drivers.node_process import NodeProcess
-from protocols.osdp import codes
+from protocols.osdp import codes, update_report
 from protocols.osdp.node_report import decode
+from protocols.osdp.update_report import UpdateState
 from tests.shared.firmware_images import MODULUS, sign
 from tests.support.osdp_controller import Controller
 
@@ -177,6 +178,17 @@ class FirmwareRig:
             elif reply[0] == codes.ACK:
                 return newest
         raise AssertionError("no report")
+
+    def refusal(self) -> UpdateState:
+        """What the node tells of a refused or given-up update, of its own accord."""
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            reply = self.ask(codes.POLL)
+            if reply is not None and reply[0] == codes.MFGREP:
+                told = update_report.decode(reply[1][3:])
+                if told is not None:
+                    return told
+        raise AssertionError("it tells nothing of its update")
 
     # --- what the node does by itself ---
 

@@ -8,8 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from firmware.node.slots import BAD_HASH, BAD_SIGNATURE, OTHER_BOARD, TOO_OLD, TRIAL_FAILED
 from protocols.osdp import codes
+from protocols.osdp.update_reasons import in_words
+from protocols.osdp.update_report import (
+    BAD_HASH,
+    BAD_SIGNATURE,
+    NONE,
+    OTHER_BOARD,
+    TOO_OLD,
+    TRIAL_FAILED,
+)
 from tests.support.firmware_rig import FirmwareRig, LibosdpPanel, firmware, patched, sources
 
 pytestmark = pytest.mark.system
@@ -117,6 +125,9 @@ def test_what_is_not_for_this_node_is_refused_with_its_reason(
             assert rig.send(image) == status
             assert rig.state().reason == reason
             assert rig.state().refusals == before + 1
+            told = rig.refusal()
+            assert (told.reason, told.refusals) == (reason, before + 1)
+            assert in_words(told.reason)
         assert rig.version() == (1, 0, 0)
         assert rig.node.resets == 0
 
@@ -153,9 +164,14 @@ def test_updates_that_crash_or_never_confirm_give_way_to_the_last_good_one(
     for changed in (crash, crash_late, ends, silent, hung):
         quick = changed not in (silent, hung)
         rolled_back(rig, firmware((9, 0, 0), changed, security=8, quick=quick))
+        rig.node.kill()
+        rig.node.start()
         rig.join()
+        told = rig.refusal()
+        assert (told.reason, told.rollbacks) == (TRIAL_FAILED, rig.state().rollbacks)
         assert rig.version() == (2, 0, 0)
     updated(rig, firmware((3, 0, 0), security=7))
+    assert rig.state().reason == NONE
 
 
 def test_a_slot_changed_in_the_flash_is_not_started(node_of_second: FirmwareRig) -> None:
