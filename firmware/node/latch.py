@@ -48,6 +48,8 @@ class Latch:
         self.wanted = resets & 0xFF if resets >= 0 else NO_CAUSE
         """The cause the node gave itself before the last reset."""
         self.resets = min(0xFFFF, (resets >> 8) + 1) if resets >= 0 else 0
+        self._before = b""
+        self._local_before = 0
         self._states = max(0, states)
         self._local = max(0, local)
         self._put(0, self._states)
@@ -62,10 +64,12 @@ class Latch:
         self._put(2, self.resets << 8 | cause)
 
     def inputs(self, states: bytes) -> None:
-        """These states are about to be queued."""
+        """These states are about to be queued. What stood before is not latched again."""
         latched = self._states
         for number in range(len(states)):
             state = states[number]
+            if self._before and self._before[number] == state:
+                continue
             before = latched >> 3 * number & 7
             if state in (INPUT_NORMAL, INPUT_UNKNOWN) or (
                 before in (INPUT_ALARM, INPUT_MASKED_ALARM)
@@ -73,13 +77,16 @@ class Latch:
             ):
                 continue
             latched = latched & ~(7 << 3 * number) | state << 3 * number
+        self._before = states
         if latched != self._states:
             self._states = latched
             self._put(0, latched)
 
     def local(self, tamper: bool, power: bool) -> None:
         """These are about to be queued."""
-        latched = self._local | (1 if tamper else 0) | (2 if power else 0)
+        present = (1 if tamper else 0) | (2 if power else 0)
+        latched = self._local | present & ~self._local_before
+        self._local_before = present
         if latched != self._local:
             self._local = latched
             self._put(1, latched)

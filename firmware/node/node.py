@@ -259,8 +259,8 @@ class Node(Device):
         if waiting and ticks_diff(now, self._started) < SETTLE_MS:
             return
         self.ready = True
-        self.report()
         self._tell_latched()
+        self.report()
 
     def _drained(self) -> None:
         """The controller has all that was queued. What the queue had to drop is told once more."""

@@ -106,6 +106,20 @@ def test_an_alarm_outlives_what_came_after_it_in_the_latch():
     assert Latch(board.restarted()).over(QUIET) == states(4, ALARM)
 
 
+def test_an_acknowledged_state_that_still_stands_is_not_latched_with_the_next_change():
+    board = MemoryBoard(MemoryFlash())
+    latch = Latch(board)
+    latch.inputs(states(4, ALARM))
+    latch.local(True, False)
+    latch.acknowledged()
+    latch.inputs(bytes((0, ALARM, 0, 0, ALARM, 0, 0, 0)))
+    latch.local(True, True)
+    after = Latch(board.restarted())
+    assert after.over(QUIET) == states(1, ALARM)
+    assert after.power
+    assert not after.tamper
+
+
 def test_every_damaged_scratch_word_is_a_lost_supply_and_no_alarm():
     for bit in range(32):
         assert unseal(seal(0x123456) ^ 1 << bit) == -1
