@@ -118,6 +118,9 @@ class Answer:
         self.restart = restart
 
 
+NOTHING_TO_TELL = Answer(ACK)
+
+
 def refused(reason: int) -> Answer:
     """A NAK."""
     return Answer(NAK, bytes((reason,)))

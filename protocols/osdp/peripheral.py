@@ -4,7 +4,6 @@ Sequence, session and queue rules stand in README.md beside this file.
 """
 
 from protocols.osdp.codes import (
-    ACK,
     BROADCAST,
     CAP,
     CCRYPT,
@@ -38,14 +37,17 @@ from protocols.osdp.codes import (
     SCS_17,
     SCS_18,
 )
-from protocols.osdp.commands import Answer, Device, carry_out
+from protocols.osdp.commands import NOTHING_TO_TELL, Answer, Device, carry_out
 from protocols.osdp.frame import MAC_BYTES, Frame, FrameReader, build, close, header
+from protocols.osdp.identity import Counts, Identity
 from protocols.osdp.report_queue import ReportQueue
 from protocols.osdp.secure_channel import KEY_BYTES, RANDOM_BYTES, SecureChannel, same
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+__all__ = ["FRAME_GAP_MS", "SILENCE_MS", "Counts", "Identity", "Peripheral"]
 
 SILENCE_MS = 8_000
 """Without a good command for so long the session is over (OSDP: offline)."""
@@ -56,47 +58,6 @@ VENDOR_BYTES_LIMIT = 64
 KEYS_LIMIT = 16
 
 _BEFORE_SECURITY = (ID, CAP, CHLNG, SCRYPT)
-
-
-class Identity:
-    """What PDID tells. Vendor 3 bytes, serial 4, others one."""
-
-    def __init__(
-        self, vendor: int, model: int, version: int, serial: int, firmware: "tuple[int, int, int]"
-    ) -> None:
-        self.vendor = vendor
-        self.model = model
-        self.version = version
-        self.serial = serial
-        self.firmware = firmware
-
-    def vendor_bytes(self) -> bytes:
-        """Least significant first."""
-        return self.vendor.to_bytes(3, "little")
-
-    def encode(self) -> bytes:
-        """Payload of PDID."""
-        return (
-            self.vendor_bytes()
-            + bytes((self.model & 0xFF, self.version & 0xFF))
-            + self.serial.to_bytes(4, "little")
-            + bytes([part & 0xFF for part in self.firmware])
-        )
-
-
-class Counts:
-    """Since the start."""
-
-    def __init__(self) -> None:
-        self.commands = 0
-        self.malformed = 0
-        self.foreign = 0
-        self.repeats = 0
-        self.naks = 0
-        self.bad_macs = 0
-        self.refused_clear = 0
-        self.sessions = 0
-        self.failed_handshakes = 0
 
 
 class Peripheral:
@@ -348,7 +309,7 @@ class Peripheral:
         code = data[0]
         if code == POLL and len(data) == 1:
             entry = self._queue.head(self._states, self._local, self._now_ms)
-            return Answer(ACK) if entry is None else Answer(entry.code, entry.payload)
+            return NOTHING_TO_TELL if entry is None else Answer(entry.code, entry.payload)
         return carry_out(self, code, data[1:])
 
     # Secure channel.

@@ -54,7 +54,8 @@ class ReportQueue:
     def head(self, inputs: bytes, local: bytes, now_ms: int) -> "Entry | None":
         """What to answer POLL with; it stays until `taken`."""
         if self._told is None:
-            self._drop_stale(now_ms)
+            if self._entries:
+                self._drop_stale(now_ms)
             if self._untold_losses and not (self._entries and self._entries[0].lost):
                 count = min(self._untold_losses, 0xFFFF)
                 self._untold_losses -= count
