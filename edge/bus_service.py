@@ -30,6 +30,7 @@ from edge.bus.bus_types import (
     NodeCommand,
     NodeId,
     NodeLost,
+    NodeReport,
     NodeUp,
     Pair,
     Rekey,
@@ -42,6 +43,8 @@ from protocols.instants import NS_PER_S, Instant
 
 COMMAND_S: Final = 900.0
 """A firmware image of the largest size at 9600 baud takes ten minutes."""
+REPORT_S: Final = 5.0
+"""A node tells its report within a poll or two of being asked."""
 IMAGE_BYTES: Final = 1 << 20
 _ORDERS: Final[dict[str, NodeCommand]] = {
     "report": AskReport(),
@@ -75,6 +78,7 @@ class BusService:
         self._machine = BusMachine(config)
         self._timer: asyncio.TimerHandle | None = None
         self._storing: set[asyncio.Task[None]] = set()
+        self._reports: dict[NodeId, asyncio.Future[NodeReport]] = {}
         self._waiting: dict[int, asyncio.Future[CommandDone]] = {}
         self._token = 0
         self._drivers: dict[str, BusDriver] = {}
@@ -157,15 +161,26 @@ class BusService:
         if command is None:
             return Reply(ok=False, reason=f"no such order: {request.what}")
         bus, _, address = request.node.partition(".")
-        done = await self.command(NodeId(bus, int(address)), command)
-        return Reply(ok=done.ok, reason=done.detail)
+        node = NodeId(bus, int(address))
+        told = self._reports.setdefault(node, self._loop.create_future())
+        done = await self.command(node, command)
+        if not done.ok or not isinstance(command, AskReport):
+            return Reply(ok=done.ok, reason=done.detail)
+        try:
+            return Reply(ok=True, report=await asyncio.wait_for(asyncio.shield(told), REPORT_S))
+        except TimeoutError:
+            return Reply(ok=False, reason="no_report")
 
     def _arrived(self, bus: str, event: BusEvent, _at: Instant, token: int) -> None:
-        for told in self._machine.receive(event, monotonic()):
-            self._feed(told)
+        for item in self._machine.receive(event, monotonic()):
+            self._feed(item)
         match event:
             case KeysPressed() | CardRead():
                 self._entered(event)
+            case NodeReport(node=node):
+                told = self._reports.pop(node, None)
+                if told is not None:
+                    told.set_result(event)
             case NodeUp(node=node):
                 self._came_up(node)
             case CommandDone(token=asked):
@@ -186,8 +201,8 @@ class BusService:
 
     def _tick(self) -> None:
         self._timer = None
-        for told in self._machine.tick(monotonic()):
-            self._feed(told)
+        for item in self._machine.tick(monotonic()):
+            self._feed(item)
         self._arm_timer()
 
     def _arm_timer(self) -> None:

@@ -15,7 +15,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from edge.bus.bus_types import BusStatistics
+from edge.bus.bus_types import BusStatistics, NodeReport
 from edge.config import PanelConfig
 from edge.panel.inputs import (
     Action,
@@ -165,6 +165,8 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     status: PanelStatus | None = None
     phone: PhoneStatus | None = None
     buses: list[BusStatistics] | None = None
+    report: NodeReport | None = None
+    """What a node says of itself, after `report`."""
 
 
 def action_of(entered: CodeEntered) -> Action | None:
