@@ -22,7 +22,7 @@ class ScanRun:
 
     def __init__(self, path: str, told: Callable[[Question], None] = lambda _: None) -> None:
         self._path = path
-        self._told = told
+        self.told = told
         self._port: SerialPort | None = None
         self._setting: Setting | None = None
         self.echo = False
@@ -33,7 +33,7 @@ class ScanRun:
         try:
             question = next(scan)
             while True:
-                self._told(question)
+                self.told(question)
                 question = scan.send(self._ask(question))
         except StopIteration as done:
             result: Result = done.value

@@ -199,21 +199,23 @@ class Asked:
 
 class ModbusScan:
     """The plan. Ids silent to function 02 are asked with 03; with `everything` 01 and 04 too, and
-    all settings are tried, though somebody answers with one.
+    all settings are tried, though somebody answers with one. Speeds none, wait 0: the usual ones.
     """
 
     def __init__(
         self,
-        speeds: tuple[int, ...] = SPEEDS,
+        speeds: tuple[int, ...] = (),
         addresses: tuple[int, ...] = tuple(ADDRESSES),
-        wait_s: float = REPLY_S,
+        wait_s: float = 0,
         everything: bool = False,
         parities: tuple[str, ...] = ("N", "E"),
     ) -> None:
-        self.settings = tuple(Setting(baud, parity) for baud in speeds for parity in parities)
+        self.settings = tuple(
+            Setting(baud, parity) for baud in speeds or SPEEDS for parity in parities
+        )
         self.addresses = addresses
         self._functions = tuple(TABLES) if everything else tuple(TABLES)[:2]
-        self._wait_s = wait_s + ADAPTER_S
+        self._wait_s = (wait_s or REPLY_S) + ADAPTER_S
         self._everything = everything
         self._asked = 0
 

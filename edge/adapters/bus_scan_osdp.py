@@ -177,18 +177,20 @@ def _security(told: dict[int, tuple[int, int]]) -> Security:
 
 
 class OsdpScan:
-    """The plan. `everything`: all speeds, though somebody answers at one."""
+    """The plan. `everything`: all speeds, though somebody answers at one. Speeds none, wait 0: the
+    usual ones.
+    """
 
     def __init__(
         self,
-        speeds: tuple[int, ...] = SPEEDS,
+        speeds: tuple[int, ...] = (),
         addresses: tuple[int, ...] = tuple(ADDRESSES),
-        wait_s: float = REPLY_S,
+        wait_s: float = 0,
         everything: bool = False,
     ) -> None:
-        self.settings = tuple(Setting(baud) for baud in speeds)
+        self.settings = tuple(Setting(baud) for baud in speeds or SPEEDS)
         self.addresses = addresses
-        self._wait_s = wait_s + ADAPTER_S
+        self._wait_s = (wait_s or REPLY_S) + ADAPTER_S
         self._everything = everything
         self._asked = 0
 

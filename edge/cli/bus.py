@@ -16,12 +16,16 @@ from rich.table import Table
 
 from edge.adapters.local_socket import BusAsked, BusCommandAsked, Reply, Request, ask
 from edge.bus.bus_types import BusStatistics, NodeStatistics
+from edge.cli.bus_master import new_master
+from edge.cli.bus_scan import scan
 from edge.cli.phone import Lang, LangOption, Words
 from edge.cli.users import DataOption, JsonOption
 
 out = Console()
 err = Console(stderr=True)
 app = typer.Typer(no_args_is_help=True)
+app.command()(scan)
+app.command("new-master")(new_master)
 NodeArgument = Annotated[
     str, typer.Argument(metavar="BUS.ADDRESS", help='A node of the panel file, such as "main.5".')
 ]
