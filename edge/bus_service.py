@@ -97,7 +97,8 @@ class BusService:
             else:
                 from edge.adapters.osdp_bus import OsdpBus
 
-                self._drivers[bus.name] = OsdpBus(bus, keys, self._loop, deliver)
+                window_s = config.bus_keys.pairing_window_s
+                self._drivers[bus.name] = OsdpBus(bus, keys, self._loop, deliver, window_s)
 
     def start(self) -> None:
         """Poll. Ports that are not there are tried again, and told."""

@@ -54,8 +54,8 @@ LINES: dict[str, dict[str, Any]] = {
     "plain": {},
     "echo": {"echo": True},
     "batches": {"batch_ms": 16.0},
-    "split": {"split": True, "batch_ms": 40.0},
-    "echo and split": {"echo": True, "split": True, "batch_ms": 20.0},
+    "split": {"split": True, "batch_ms": 25.0},
+    "echo and split": {"echo": True, "split": True, "batch_ms": 10.0},
 }
 
 
@@ -69,7 +69,7 @@ async def test_every_change_arrives_once_and_in_order_over_any_adapter(
         rig.node(address)
     rig.wire.drop("panel", **LINES[line])
     async with rig:
-        await storm(rig, moves=6, within_s=8)
+        await storm(rig, moves=4, within_s=8)
         assert rig.events(NodeLost) == []
         assert rig.events(NodeTrouble) == []
 
@@ -95,7 +95,7 @@ async def test_every_change_arrives_in_order_though_one_character_in_three_hundr
         rig.node(address)
     rig.wire.set(flip=1 / 900, lose=1 / 900, double=1 / 900)
     async with rig:
-        await storm(rig, moves=12, within_s=15)
+        await storm(rig, moves=10, within_s=15)
         figures = rig.bus.statistics()
         assert sum(n.crc_errors + n.timeouts for n in figures.nodes) > 0
         assert rig.events(NodeLost) == []
