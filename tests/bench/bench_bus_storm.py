@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -37,6 +38,7 @@ async def storm(changes: int, seed: int, baud: int) -> dict[str, Any]:
                 await faults[name]()
                 done[name] += 1
                 await asyncio.sleep(bus.dice.uniform(0.5, 1.5) * CALM_S)
+                print(f"{name}: {bus.ledger.told} told", file=sys.stderr, flush=True)
             sums = await bus.settled(120)
             return {
                 "bench": "bus-storm",

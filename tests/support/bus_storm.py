@@ -107,8 +107,9 @@ class BusStorm:
         return self._bus.statistics()
 
     def nodes(self) -> dict[str, Any]:
+        """State of each node, by name; a second node at an address is none of them."""
         state: dict[str, Any] = self.wire.state()["nodes"]
-        return state
+        return {name: node for name, node in state.items() if name.startswith("node-")}
 
     # --- waiting and judging ---
 
