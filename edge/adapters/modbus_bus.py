@@ -51,6 +51,8 @@ POLL_PENDING_S: Final = 0.01
 LATE_S: Final = 0.25
 """A module that did not answer in time is left alone so long: its reply would be taken for the next
 one. Others are asked meanwhile; they are told apart by their id."""
+DOUBT_S: Final = 0.06
+"""A USB adapter's batch and a slow turnaround together (users.md J2)."""
 BUS: Final = -1
 
 
@@ -186,8 +188,7 @@ class ModbusBus:
         replies: list[ModbusPDU] = []
         turnaround_s = 0.0
         for read in module.map.reads:
-            timeout_s = min(self._turns.timeout_s(address), module.timeout_s)
-            done = wire.exchange(read.frame, read.reply_bytes, timeout_s)
+            done = wire.exchange(read.frame, read.reply_bytes, self._timeout_s(module))
             now = time.monotonic()
             tally.exchanged(done, now)
             self._judge(done)
@@ -202,6 +203,13 @@ class ModbusBus:
             again_s = POLL_PENDING_S if module.inputs.pending else POLL_S
             self._turns.well(address, now, again_s)
             self._tell_all(module, events, now)
+
+    def _timeout_s(self, module: Module) -> float:
+        """By what it usually takes; longer where a reply is missing, as it may have slowed down."""
+        usual_s = self._turns.timeout_s(module.id.address)
+        if module.in_doubt and not (module.told_lost and module.trust == 0):
+            usual_s = max(usual_s, DOUBT_S)
+        return min(usual_s, module.timeout_s)
 
     def _failed(self, module: Module, done: Exchange, spent_s: float, now: float) -> None:
         if done.exception:

@@ -146,16 +146,22 @@ class Module:
         """It may still be answering an earlier request until then."""
         self.inputs = Settling(device.debounce_ms / 1000)
         self._tamper: bool | None = None
-        self._trust = 0
+        self.trust = 0
+        """Good replies since it last was silent."""
         self._refused = ""
         self._heard = False
         """Something came since the last good reply, though nothing good."""
         self.up = False
         self.told_lost = False
 
+    @property
+    def in_doubt(self) -> bool:
+        """Its next reply alone is not to be believed."""
+        return self.trust < TRUSTED_REPLIES
+
     def anew(self) -> None:
         """The port is new: whatever comes first may answer somebody else's request."""
-        self._trust = 0
+        self.trust = 0
         self.not_before = 0.0
 
     def answered(self, replies: list[ModbusPDU], now: float) -> list[BusEvent] | None:
@@ -165,8 +171,8 @@ class Module:
         request of the same module, with an old state. Two in a row that each came in time cannot
         both be such: a module that is always late misses one of the two.
         """
-        self._trust += 1
-        if self._trust < TRUSTED_REPLIES:
+        self.trust = min(self.trust + 1, TRUSTED_REPLIES)
+        if self.in_doubt:
             return None
         self._heard = False
         states, tamper = self.map.states(replies)
@@ -190,7 +196,7 @@ class Module:
 
     def silent(self) -> None:
         """No reply in time: the next one may be this one, late."""
-        self._trust = 0
+        self.trust = 0
 
     def unusable(self) -> None:
         """Something came that cannot be trusted."""

@@ -50,6 +50,11 @@ def frame_of(request: ModbusPDU) -> bytes:
     return _FRAMER.buildFrame(request)
 
 
+def close(body: bytes) -> bytes:
+    """Id, function and data with their CRC."""
+    return body + FramerRTU.compute_CRC(body).to_bytes(2, "big")
+
+
 def checked(frame: bytes) -> bool:
     """Its last two bytes are its CRC."""
     return FramerRTU.check_CRC(frame[:-2], frame[-2] << 8 | frame[-1])
