@@ -43,11 +43,10 @@ def choose(root: str, board: str) -> "tuple[str, bool]":
 
 
 def forget() -> None:
-    """Unloads what the choice needed: the slot brings its own."""
+    """Unloads what the choice needed: the slot brings its own. (The built-in's are its own.)"""
     for name in list(sys.modules):
         if name.split(".")[0] in ("firmware", "protocols"):
             del sys.modules[name]
-    gc.collect()
 
 
 def tell(error: Exception) -> None:
@@ -84,7 +83,8 @@ def run() -> None:
     slot, trial = choose(root, board)
     if slot:
         sys.path.insert(0, root + "/slots/" + slot)
-    forget()
+        forget()
+    gc.collect()
     if trial:
         arm()
     try:

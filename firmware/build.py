@@ -1,6 +1,7 @@
 """Byte-compiles the node's firmware into an update image, and holds it to its ceilings.
 
     python -m firmware.build [--board rp2040|unix] [--key FIRMWARE.KEY] [--out DIR]
+    python -m firmware.build [--board rp2040|unix] --tree DIR
 
 Which files go in is read from their imports, starting at firmware/main.py. Without --key the image
 is unsigned, and no node takes it. The ceilings (firmware/ceilings.toml) are checked each time.
@@ -117,6 +118,13 @@ def contents(board: str, source: bool = False) -> "list[tuple[str, bytes]]":
         else:
             files.append((name.with_suffix(".mpy").as_posix(), compile_file(path, board)))
     return files
+
+
+def tree(board: str, folder: Path) -> None:
+    """All a board is delivered with, byte-compiled: the image's files and the loader."""
+    files = contents(board)
+    files.append(("firmware/boot.mpy", compile_file(ROOT / "firmware" / "boot.py", board)))
+    unpack(files, folder)
 
 
 def assemble(
@@ -256,8 +264,12 @@ def main(arguments: "list[str] | None" = None) -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "build")
     parser.add_argument("--security", type=int, default=0, help="never goes back (anti-rollback)")
     parser.add_argument("--source", action="store_true", help="uncompiled, for CPython nodes")
+    parser.add_argument("--tree", type=Path, help="no image: the files of a new board, loader too")
     words = parser.parse_args(arguments)
     try:
+        if words.tree is not None:
+            tree(words.board, words.tree)
+            return 0
         files = contents(words.board, words.source)
         image = assemble(files, words.board, security=words.security)
         if not words.source:

