@@ -181,7 +181,7 @@ class OsdpBus:
         wire = Wire(port, gap_s)
         self._turns.restart(time.monotonic())
         for node in self._nodes.values():
-            node.anew()
+            self._tell_all(node, node.anew(), time.monotonic())
         self._cause = ""
         self._faults.port_opened()
         was, self._up = self._up, True
@@ -214,7 +214,7 @@ class OsdpBus:
         if exchange.busy and now - (tally.seen_at or 0.0) < BUSY_LONGEST_S:
             self._turns.well(address, now)
         elif exchange.reply is None:
-            node.unanswered(exchange)
+            self._tell_all(node, node.unanswered(exchange), now)
             self._turns.failed(address, exchange.spent_s, now, silent=not exchange.garbled)
         else:
             tally.seen_at = now
@@ -274,7 +274,7 @@ class OsdpBus:
         wall_s = time.time() - time.monotonic()
         if wall_s < self._wall_s - CLOCK_BACK_S:
             for node in self._nodes.values():
-                node.anew()
+                self._tell_all(node, node.anew(), time.monotonic())
         self._wall_s = wall_s
 
     def _port_gone(self, cause: str) -> None:

@@ -76,7 +76,7 @@ class BusNode:
         self._credentials = Credentials(self.id, keys, clear_text=config.clear_text)
         self._queue: deque[Running] = deque()
         self._running: Running | None = None
-        self._serial: int | None = None
+        self._identity: NodeUp | None = None
         self._repeats = Repeats()
         self._wanted: dict[int, NodeCommand] = {}
         """Outputs (from 1) and LED (0) as they are to stand, also after a restart of the node."""
@@ -197,7 +197,7 @@ class BusNode:
             events += done(self.id, self._queue.popleft().token, ok=False, detail="node lost")
         return events
 
-    def unanswered(self, exchange: Exchange) -> None:
+    def unanswered(self, exchange: Exchange) -> list[BusEvent]:
         """Silence or garbage."""
         self.cause = LossCause.GARBLED if exchange.garbled else LossCause.NO_ANSWER
         if exchange.forged:
@@ -205,18 +205,20 @@ class BusNode:
             if self._distrusted >= TRIES:
                 # Nothing but wrong MACs: perhaps the node and we are out of step.
                 self._distrusted = 0
-                self.anew()
+                return self.anew()
+        return []
 
-    def anew(self) -> None:
-        """Begin a new session: the clock jumped, or the port was away."""
-        self.session.reset()
+    def anew(self) -> list[BusEvent]:
+        """Begin a new session: the clock jumped, the port was away, or nothing fits any more."""
         self.up = False
+        events = self._put_back() if self._running is not None else []
+        self.session.reset()
+        return events
 
     def bus_down(self) -> list[BusEvent]:
         """The port is gone."""
-        self.anew()
+        events = self.anew()
         told, self.told_lost = self.told_lost, True
-        events = self._put_back() if self._running is not None else []
         events += self.drop_waiting()
         return events if told else [*events, NodeLost(self.id, LossCause.BUS_DOWN)]
 
@@ -263,31 +265,35 @@ class BusNode:
             paired = credential.pairing
             events += self._end_pairing(ok=True, detail="" if paired else "has its own key already")
         events += self._end_file()
-        identity = self.session.identity()
-        serial = identity["serial_number"] & 0xFFFFFFFF  # libosdp gives it a sign
-        if self._serial not in {None, serial} and self._serial is not None:
-            events.append(
-                NodeTrouble(self.id, Trouble.DUPLICATE, detail=f"{self._serial}, {serial}")
-            )
-        self._serial = serial
-        self.firmware = firmware_text(identity["firmware_version"])
-        if self.told_lost or self.handshakes == 1:
-            self.told_lost = False
-            events.append(
-                NodeUp(
-                    self.id,
-                    self.session.secure,
-                    identity["vendor_code"],
-                    identity["model"],
-                    serial,
-                    self.firmware,
-                )
-            )
+        events += self._identify()
         for place, command in list(self._wanted.items()):
             if not any(place_of(waiting.command) == place for waiting in tuple(self._queue)):
                 self._queue.append(Running(command, 0))
         if self.config.ask_state:
             self._ask_state()
+        return events
+
+    def _identify(self) -> list[BusEvent]:
+        """Who it is; NodeUp at first, after a loss, and with another serial or firmware."""
+        events: list[BusEvent] = []
+        identity = self.session.identity()
+        serial = identity["serial_number"] & 0xFFFFFFFF  # libosdp gives it a sign
+        self.firmware = firmware_text(identity["firmware_version"])
+        told = NodeUp(
+            self.id,
+            self.session.secure,
+            identity["vendor_code"],
+            identity["model"],
+            serial,
+            self.firmware,
+        )
+        known, self._identity = self._identity, told
+        if known is not None and known.serial != serial:
+            both = f"{known.serial}, {serial}"
+            events.append(NodeTrouble(self.id, Trouble.DUPLICATE, detail=both))
+        if self.told_lost or known != told:
+            self.told_lost = False
+            events.append(told)
         return events
 
     def _ask_state(self) -> None:

@@ -22,6 +22,8 @@ class Tally:
         self.answered_well = -1
         """Sequence number of its last good reply."""
         self.tries = 0
+        """How often what it answered last had been sent: as many replies may come."""
+        self._unanswered = 0
         self._polls = self._replies = self._retries = self._timeouts = 0
         self._crc_errors = self._foreign = 0
         self._polled_at = 0.0
@@ -40,11 +42,13 @@ class Tally:
         self._retries += exchange.tries - 1
         self._crc_errors += exchange.garbled
         self._foreign += exchange.foreign
-        self.tries = exchange.tries
+        self.tries = exchange.tries + self._unanswered
         if exchange.reply is None:
+            self._unanswered += 1
             self._timeouts += not exchange.busy and not exchange.garbled
             self.answered_well = -1
             return
+        self._unanswered = 0
         self._replies += 1
         self.answered_well = exchange.reply.sequence
         self._turnarounds_ms.append(exchange.turnaround_s * 1000)

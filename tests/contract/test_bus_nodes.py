@@ -158,13 +158,14 @@ def test_the_panel_sees_the_same_of_both(kind: str, tmp_path: Path) -> None:
             await panel.until("done", lambda: panel.count(CommandDone) == 1)
             await panel.until("output on", lambda: node.outputs()[0] == 1)
             node.power_cut()
+            assert node.outputs() == [0, 0]
             node.set(1, "open")
             await panel.until("lost", lambda: panel.count(NodeLost) == 1)
             node.power_on()
             await panel.until("up again", lambda: panel.count(NodeUp) == 2)
             await panel.until("opened meanwhile", lambda: panel.inputs()[0] is InputState.OPEN)
             assert panel.inputs()[1:7] == tuple(InputState[s.upper()] for s in STATES[1:])
-            assert node.outputs() == [0, 0]
+            await panel.until("output on again", lambda: node.outputs() == [1, 0])
         finally:
             panel.bus.stop()
             node.stop()

@@ -13,6 +13,7 @@ from edge.adapters.osdp_session import Session
 from edge.bus.bus_types import (
     Beep,
     Colour,
+    CommandDone,
     InputsReported,
     InputState,
     LossCause,
@@ -103,6 +104,33 @@ async def test_a_node_whose_input_reports_do_not_fit_its_own_word_is_told_lost(
         await rig.until(
             lambda: any(InputState.ALARM in e.states for e in rig.events(InputsReported)), 10
         )
+
+
+@on_loop
+async def test_a_wall_clock_set_back_costs_a_new_session_and_no_command(tmp_path: Path) -> None:
+    rig = BusRig(tmp_path)
+    node = rig.node(1)
+    async with rig:
+        await rig.until(lambda: rig.events(NodeUp))
+        rig.bus._wall_s += 3600  # as if it had been an hour later a moment ago
+        assert rig.bus.command(1, SetNodeOutput(1, on=True), 900)
+        await rig.until(lambda: rig.bus.statistics().nodes[0].handshakes == 2)
+        await rig.until(lambda: [e.ok for e in rig.events(CommandDone)] == [True])
+        assert node.board.outputs == [1, 0]
+        assert rig.events(NodeLost) == []
+        assert len(rig.events(NodeUp)) == 1
+
+
+@on_loop
+async def test_other_firmware_is_told_though_the_node_was_not_lost(tmp_path: Path) -> None:
+    rig = BusRig(tmp_path)
+    node = rig.node(1)
+    async with rig:
+        await rig.until(lambda: rig.events(NodeUp))
+        node.peripheral.identity.firmware = (1, 1, 0)
+        node.peripheral._end_session()
+        await rig.until(lambda: [e.firmware for e in rig.events(NodeUp)] == ["1.0.0", "1.1.0"])
+        assert rig.events(NodeLost) == []
 
 
 CHALLENGE = """
