@@ -167,6 +167,7 @@ class SimNode:
         """Dark until `power_on`."""
         with self._lock:
             self.powered = False
+            self.board.outputs = [0] * len(self.board.outputs)
             self.cuts.append(self.moved)
 
     def power_on(self) -> None:
@@ -232,7 +233,6 @@ class SimNode:
     def _boot(self) -> Peripheral:
         board = self.board
         board.restart_wanted = False
-        board.outputs = [0] * len(board.outputs)
         identity = Identity(codes.VENDOR, MODEL, 1, self._serial, (1, 0, 0))
         peripheral = Peripheral(
             identity,
