@@ -26,6 +26,8 @@ from edge.adapters.bus_scan_types import (
 )
 
 SPEEDS: Final = (9_600, 19_200, 38_400)
+ALSO_HEARD: Final = (*SPEEDS, 4_800, 57_600, 115_200)
+"""Speeds at which another master may be talking."""
 ADDRESSES: Final = range(1, 248)
 REPLY_S: Final = 0.1
 ADAPTER_S: Final = 0.02
@@ -233,7 +235,7 @@ class ModbusScan:
 
     def run(self) -> Scan:
         """Questions, then the Result."""
-        also = (Setting(baud, parity) for baud in SPEEDS for parity in "NE")
+        also = (Setting(baud, parity) for baud in ALSO_HEARD for parity in "NE")
         ears = tuple(dict.fromkeys((*self.settings, *also)))
         unasked = yield from listen(ears, LISTEN_S)
         for setting, heard in zip(ears, unasked, strict=False):

@@ -29,6 +29,8 @@ from protocols.osdp import codes
 from protocols.osdp.frame import Frame, FrameReader, build
 
 SPEEDS: Final = (9_600, 19_200, 38_400, 57_600, 115_200)
+ALSO_HEARD: Final = (*SPEEDS, 230_400)
+"""Speeds at which another controller may be talking."""
 ADDRESSES: Final = range(127)
 REPLY_S: Final = 0.2
 """OSDP: a peripheral begins its reply within 200 ms."""
@@ -208,7 +210,7 @@ class OsdpScan:
 
     def run(self) -> Scan:
         """Questions, then the Result."""
-        also = (Setting(baud) for baud in SPEEDS)
+        also = (Setting(baud) for baud in ALSO_HEARD)
         ears = tuple(dict.fromkeys((*self.settings, *also)))
         unasked = yield from listen(ears, LISTEN_S)
         for setting, heard in zip(ears, unasked, strict=False):

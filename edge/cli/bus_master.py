@@ -135,12 +135,15 @@ def _there(path: Path) -> Problem:
         str(path),
         MASTER,
         "(not shown)",
-        Phrase("no master yet: a new one locks every paired node out", "尚无主密钥：替换会使所有已配对节点失联"),
+        Phrase(
+            "no master yet: a new one locks every paired node out",
+            "尚无主密钥：替换会使所有已配对节点失联",
+        ),
         Phrase(
             "keep it and back it up; `tocsin-edge bus rekey NODE` renews a node's key",
             "保留并备份；如需更换单个节点的密钥，用 `tocsin-edge bus rekey NODE`",
         ),
-    )  # fmt: skip
+    )
 
 
 def _unwritable(path: Path, error: OSError) -> Problem:
