@@ -16,8 +16,11 @@ from edge.bus.bus_types import (
     LocalReported,
     NodeId,
     NodeReport,
+    NodeTrouble,
+    Trouble,
 )
-from protocols.osdp import codes, node_report
+from protocols.osdp import codes, node_report, update_report
+from protocols.osdp.update_reasons import in_words
 
 AGAIN_S: Final = 20.0
 INPUTS_MOST: Final = 32
@@ -69,6 +72,9 @@ def _card(node: NodeId, told: dict[str, Any]) -> BusEvent | None:
 def _vendor(node: NodeId, data: bytes) -> BusEvent | None:
     if data[:1] == bytes([codes.REPORT_OVERFLOW]) and len(data) >= 3:
         return ChangesLost(node, data[1] | data[2] << 8)
+    update = update_report.decode(data)
+    if update is not None:
+        return NodeTrouble(node, Trouble.REFUSED, detail=f"update: {in_words(update.reason)}")
     if data[:1] != bytes([codes.REPORT_NODE]):
         return None
     told = node_report.decode(data)
