@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import select
 import threading
@@ -21,7 +22,7 @@ from edge.adapters.osdp_keys import NodeKeys
 from edge.adapters.osdp_node import BusNode
 from edge.adapters.osdp_tally import Tally
 from edge.adapters.osdp_troubles import Faults, Told
-from edge.adapters.osdp_turns import POLL_SHORTEST_S, Turns
+from edge.adapters.osdp_turns import HOLD_LONGEST_S, POLL_SHORTEST_S, Turns
 from edge.adapters.osdp_wire import Exchange, Wire
 from edge.adapters.serial_port import PortGoneError, SerialPort
 from edge.bus.bus_types import (
@@ -43,6 +44,8 @@ from edge.bus.bus_types import (
 )
 from edge.config_bus import BusConfig
 from protocols.instants import Instant
+
+log = logging.getLogger(__name__)
 
 REOPEN_S: Final = 0.5
 IDLE_LONGEST_S: Final = 0.2
@@ -248,6 +251,11 @@ class OsdpBus:
             for event in node.tick(now):
                 self._tell(event)
         self._tell_troubles(self._faults.tick(now))
+        while self._turns.impatient:
+            node_id = self._nodes[self._turns.impatient.pop()].id
+            log.warning(
+                "node %s: not stored in %s s, asked on all the same", node_id, HOLD_LONGEST_S
+            )
         self._noise_bytes = wire.noise_bytes
 
     def _rest(self, port: SerialPort, wire: Wire, left_s: float) -> None:

@@ -7,6 +7,7 @@ alone until it is (J5).
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,6 +66,8 @@ class Turns:
         self._timeout_s = timeout_s
         self._lost_free_at = now
         self._slowest_s = 0.0
+        self.impatient: deque[int] = deque(maxlen=64)
+        """Nodes asked on though what they told was not on disk in time; the caller takes them."""
 
     def place(self, address: int) -> Place:
         """For statistics."""
@@ -219,6 +222,7 @@ class Turns:
     def _release(self, now: float) -> None:
         for place in self._places.values():
             if place.held_until is not None and now >= place.held_until:
+                self.impatient.append(place.address)
                 self.release(place.address, now)
 
     def newly_lost(self, now: float) -> list[int]:

@@ -40,7 +40,12 @@ class BusRig:
     """`async with`: wire and driver run. `nodes` of ours are keyed unless told otherwise."""
 
     def __init__(
-        self, directory: Path, baud: int = 0, window_s: float = 600, seed: int = 0
+        self,
+        directory: Path,
+        baud: int = 0,
+        window_s: float = 600,
+        seed: int = 0,
+        lost_after_s: float = 0.9,
     ) -> None:
         self.directory = directory
         self.wire = BusWire(baud, seed=seed)
@@ -54,6 +59,7 @@ class BusRig:
         self.path = self.wire.attach("panel", self.link)
         self._baud = baud
         self._window_s = window_s
+        self._lost_after_s = lost_after_s
         self._configured: list[OsdpNode] = []
         self._tokens = 0
 
@@ -77,14 +83,14 @@ class BusRig:
         self.restart()
         return self
 
-    def restart(self, **changes: float) -> None:
+    def restart(self) -> None:
         """A fresh driver, as after a restart of the panel."""
         config = BusConfig(
             name=BUS,
             port=self.path,
             baud=self._baud or 230_400,
             nodes=tuple(self._configured),
-            **changes,  # type: ignore[arg-type]
+            lost_after_s=self._lost_after_s,
         )
         loop = asyncio.get_running_loop()
         keys = NodeKeys(self.directory, "panel")

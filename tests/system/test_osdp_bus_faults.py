@@ -118,7 +118,7 @@ async def test_late_replies_are_not_taken_for_another_question(tmp_path: Path) -
 async def test_a_shorted_bus_is_lost_and_polled_again_when_the_short_is_gone(
     tmp_path: Path,
 ) -> None:
-    rig = BusRig(tmp_path)
+    rig = BusRig(tmp_path, lost_after_s=1.5)
     for address in range(1, 5):
         rig.node(address)
     async with rig:

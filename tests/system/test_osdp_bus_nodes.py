@@ -146,7 +146,7 @@ async def test_keys_pressed_are_told_once_though_the_session_broke_before_the_ne
 
 @on_loop
 async def test_a_vanished_node_is_lost_in_two_seconds_and_back_at_once(tmp_path: Path) -> None:
-    rig = BusRig(tmp_path, baud=38_400)
+    rig = BusRig(tmp_path, baud=38_400, lost_after_s=1.5)
     nodes = [rig.node(address) for address in range(1, 9)]
     async with rig:
         await rig.until(lambda: len(rig.events(NodeUp)) == 8)

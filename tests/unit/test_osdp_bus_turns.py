@@ -157,6 +157,7 @@ def test_a_hold_nobody_ends_is_over_after_its_longest_time() -> None:
     world.run(HOLD_LONGEST_S + 1)
     first = world.polls[began][0]
     assert HOLD_LONGEST_S <= first - held < HOLD_LONGEST_S + 0.2
+    assert list(world.turns.impatient) == [0]
     assert world.lost_at == {}
 
 
