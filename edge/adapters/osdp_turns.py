@@ -66,6 +66,7 @@ class Turns:
         self._timeout_s = timeout_s
         self._lost_free_at = now
         self._slowest_s = 0.0
+        self._heard_at = now
         self.impatient: deque[int] = deque(maxlen=64)
         """Nodes asked on though what they told was not on disk in time; the caller takes them."""
 
@@ -76,6 +77,7 @@ class Turns:
     def restart(self, now: float) -> None:
         """The port is back: everyone is due, the lost too, and no old silence counts."""
         self._lost_free_at = now
+        self._heard_at = now
         for place in self._places.values():
             place.lost = False
             place.due = now
@@ -145,6 +147,7 @@ class Turns:
 
     def answered(self, address: int, turnaround_s: float, spent_s: float, now: float) -> None:
         """A good reply: its turnaround. Next at once: a handshake is not left half done."""
+        self._heard_at = now
         place = self._places[address]
         place.spent_s += spent_s
         if not place.seen:
@@ -226,14 +229,18 @@ class Turns:
                 self.release(place.address, now)
 
     def newly_lost(self, now: float) -> list[int]:
-        """Nodes without a good reply for so long, tried at least twice: told once."""
+        """Nodes without a good reply for so long, tried at least twice: told once.
+
+        Once is enough while nobody at all is heard: a dead line is no slip of one node.
+        """
         gone = []
+        enough = 1 if now - self._heard_at > self._lost_after_s * 2 / 3 else FAILURES
         for place in self._places.values():
             if place.lost or place.held_until is not None:
                 continue
             if now - place.well_at < self._lost_after_s:
                 continue
-            if place.failures >= FAILURES:
+            if place.failures >= enough:
                 place.lost = True
                 place.probed_at = now
                 place.due = now + PROBE_SHORTEST_S / 2
