@@ -69,7 +69,7 @@ class ScanRun:
                 if not (sent and sent.startswith(heard)):
                     if sent and heard.startswith(sent):
                         heard, sent, self.echo = heard[len(sent) :], b"", True
-                    if heard:
+                    if heard and question.data:
                         ends_s = min(time.monotonic() + question.quiet_s, last_s)
             now_s = time.monotonic()
         return b"" if sent and heard == sent else heard

@@ -237,17 +237,16 @@ class ModbusScan:
         """Questions, then the Result."""
         also = (Setting(baud, parity) for baud in ALSO_HEARD for parity in "NE")
         ears = tuple(dict.fromkeys((*self.settings, *also)))
-        unasked = yield from listen(ears, LISTEN_S)
-        for setting, heard in zip(ears, unasked, strict=False):
-            if mastered(heard):
-                return Result(foreign=setting)
+        foreign, unasked_bytes = yield from listen(ears, LISTEN_S, mastered)
+        if foreign is not None:
+            return Result(foreign=foreign, unasked_bytes=unasked_bytes)
         findings: list[Finding] = []
         for setting in self.settings:
             found = yield from self._sweep(setting)
             findings += found
             if settled(found) and not self._everything:
                 break
-        return Result(believed(findings), unasked_bytes=len(unasked[0]), asked=self._asked)
+        return Result(believed(findings), unasked_bytes=unasked_bytes, asked=self._asked)
 
     def _ask(
         self, setting: Setting, stage: Stage, address: int, pdu: bytes, wait_s: float = 0

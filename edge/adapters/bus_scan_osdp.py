@@ -212,10 +212,9 @@ class OsdpScan:
         """Questions, then the Result."""
         also = (Setting(baud) for baud in ALSO_HEARD)
         ears = tuple(dict.fromkeys((*self.settings, *also)))
-        unasked = yield from listen(ears, LISTEN_S)
-        for setting, heard in zip(ears, unasked, strict=False):
-            if commanded(heard):
-                return Result(foreign=setting)
+        foreign, unasked_bytes = yield from listen(ears, LISTEN_S, commanded)
+        if foreign is not None:
+            return Result(foreign=foreign, unasked_bytes=unasked_bytes)
         called = yield from self._call()
         first = sorted(self.settings, key=lambda setting: setting not in called)
         findings: list[Finding] = []
@@ -229,7 +228,7 @@ class OsdpScan:
                 unplaced.append(setting)
         return Result(
             believed(findings),
-            unasked_bytes=len(unasked[0]),
+            unasked_bytes=unasked_bytes,
             unplaced=tuple(unplaced),
             asked=self._asked,
         )

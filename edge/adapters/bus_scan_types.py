@@ -6,7 +6,7 @@ plan and verdict are tested without a port (`bus_scan` has the port).
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -131,13 +131,22 @@ class Result:
 Scan = Generator[Question, bytes, Result]
 
 
-def listen(settings: tuple[Setting, ...], stay_s: float) -> Generator[Question, bytes, list[bytes]]:
-    """What is said unasked: with the first setting, and when something is, with all of them."""
-    heard = [(yield Question(settings[0], Stage.LISTEN, -1, b"", stay_s, stay_s))]
-    if heard[0]:
-        for setting in settings[1:]:
-            heard.append((yield Question(setting, Stage.LISTEN, -1, b"", stay_s, stay_s)))  # noqa: PERF401 - yields
-    return heard
+def listen(
+    settings: tuple[Setting, ...], stay_s: float, controls: Callable[[bytes], bool]
+) -> Generator[Question, bytes, tuple[Setting | None, int]]:
+    """The setting at which a controller is heard, and how much is said unasked.
+
+    Where nothing is said with the first setting, nothing is said with others.
+    """
+    unasked_bytes = 0
+    for setting in settings:
+        heard = yield Question(setting, Stage.LISTEN, -1, b"", stay_s, stay_s)
+        if controls(heard):
+            return setting, len(heard)
+        unasked_bytes = max(unasked_bytes, len(heard))
+        if not unasked_bytes:
+            break
+    return None, unasked_bytes
 
 
 def doubt_by_garbling(garbled: dict[int, float]) -> dict[int, Doubt]:

@@ -138,7 +138,8 @@ def _announcement(plan: OsdpScan | ModbusScan, everything: bool, lang: Lang) -> 
         "将尝试全部设置。" if everything else "有应答即停止。",
     )
     text = Words(
-        f"{count} addresses, {settings} settings: {en} at most. ",
+        f"{count} address{'es' * (count != 1)}, {settings} setting{'s' * (settings != 1)}:"
+        f" {en} at most. ",
         f"{count} 个地址，{settings} 种设置，最多 {zh}。",
     )
     return text.pick(lang) + until.pick(lang)
