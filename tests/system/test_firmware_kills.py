@@ -21,8 +21,12 @@ from tests.support.firmware_rig import PART_BYTES, FirmwareRig, firmware
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
-KILLS = 20
-"""Of each of the two nodes."""
+KILLS = 10
+"""Of each node."""
+NODES = 4
+STAGES = {"transfer", "waiting", "trial"}
+MOST = 40
+"""On a slow machine a stage may need more kills to be hit."""
 
 
 class Killer:
@@ -38,7 +42,7 @@ class Killer:
         with self.rig as rig:
             rig.node.start()
             rig.join()
-            while len(self.seen) < KILLS:
+            while len(self.seen) < KILLS or (STAGES - set(self.seen) and len(self.seen) < MOST):
                 self.round()
             # Nothing is left over that would keep the last update out.
             self.whole(self.images[3, 0, 0])
@@ -119,11 +123,10 @@ def _bytes(path: Path) -> bytes | None:
 
 def test_a_node_killed_at_random_during_updates_always_starts_again(tmp_path: Path) -> None:
     images = {(major, 0, 0): firmware((major, 0, 0)) for major in (2, 3)}
-    killers = [Killer(tmp_path / f"node-{seed}", seed, images) for seed in (1, 2)]
-    with ThreadPoolExecutor(2) as pool:
+    killers = [Killer(tmp_path / f"node-{seed}", seed, images) for seed in range(NODES)]
+    with ThreadPoolExecutor(NODES) as pool:
         for done in [pool.submit(killer.run) for killer in killers]:
             done.result()
     seen = [stage for killer in killers for stage in killer.seen]
     assert len(seen) >= 40
-    for stage in ("transfer", "waiting", "trial"):
-        assert stage in seen, f"no kill hit the stage {stage}: {seen}"
+    assert set(seen) >= STAGES, f"no kill hit one of the stages: {seen}"
