@@ -44,6 +44,8 @@ class Faults:
     late_s: float = 0.0
     garbled: bool = False
     exception: int = 0
+    poses_as: int = 0
+    """Its replies bear this id."""
     longer_bytes: int = 0
     """So many data bytes more than asked for, with a good check."""
     noise: bytes = b""
@@ -224,6 +226,8 @@ class Rack:
     def _spoilt(self, data: bytes, faults: Faults) -> bytes:
         if faults.exception:
             data = close(bytes((data[0], data[1] | EXCEPTION_BIT, faults.exception)))
+        if faults.poses_as:
+            data = close(bytes((faults.poses_as,)) + data[1:-2])
         if faults.longer_bytes:
             body = bytes((data[0], data[1], data[2] + faults.longer_bytes)) + data[3:-2]
             data = close(body + bytes(faults.longer_bytes))
