@@ -67,6 +67,8 @@ class BusNode:
         self._file_open = False
         """libosdp has a file transfer under way, and would go on with it in any session."""
         self._aborting = False
+        self._proved = False
+        """It answered a challenge with some key since the last session or refusal."""
         self._distrusted = 0
         self.fallen = False
         """At its last answer it refused, or the session broke."""
@@ -135,6 +137,7 @@ class BusNode:
         sent = command_of(frame)[2]
         said = reply.data[0] if reply.data else 0
         was_up = self.up
+        self._proved = self._proved or (sent == codes.CHLNG and said == codes.CCRYPT)
         heard = session.answer(reply.raw)
         self.seal.heard(reply)
         if self.seal.closed and not session.secure and not session.default_key:
@@ -233,7 +236,9 @@ class BusNode:
         events: list[BusEvent] = []
         refused = refusal(sent, said)
         if refused is not None:
-            self.cause = refused
+            # In the pairing window a node with a stranger's key refuses the default key last.
+            self.cause = LossCause.KEY_REFUSED if self._proved else refused
+        self._proved = False
         was_up, self.up = self.up, False
         if said == codes.NAK and was_up and sent in {codes.ISTAT, codes.LSTAT}:
             self._unasked.add(sent)
@@ -255,6 +260,7 @@ class BusNode:
         self.handshakes += 1
         self._repeats.session_began()
         self._exchanges = 0
+        self._proved = False
         credential = self._credentials.current
         if self.session.secure:
             self._credentials.settle()
