@@ -15,7 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from edge.adapters.local_socket import BusAsked, BusCommandAsked, Reply, Request, ask
-from edge.bus.bus_types import BusStatistics, NodeStatistics
+from edge.bus.bus_types import BusStatistics, NodeReport, NodeStatistics
 from edge.cli.bus_master import new_master
 from edge.cli.bus_scan import scan
 from edge.cli.phone import Lang, LangOption, Words
@@ -53,7 +53,7 @@ HEADS: Final = (
     Words("firmware", "固件"),
 )
 DONE: Final[dict[str, Words]] = {
-    "report": Words("it will tell of itself; see the journal", "节点将上报自身状态，见日志"),
+    "report": Words("the node tells:", "节点自述："),
     "pair": Words("paired: the node has its own key", "已配对：节点已换用专用密钥"),
     "close_pairing": Words("the pairing window is closed", "配对窗口已关闭"),
     "rekey": Words("the node has its next key", "节点已换新密钥"),
@@ -66,6 +66,10 @@ MENDS: Final[dict[str, Words]] = {
         "name a node of the panel file, as `tocsin-edge bus status` lists them; or wait for what it"
         " is doing",
         "请填写主机配置中的节点（见 `tocsin-edge bus status`），或等待其当前操作完成",
+    ),
+    "no_report": Words(
+        "only Tocsin nodes tell of themselves; is it there at all (`tocsin-edge bus status`)?",
+        "仅 Tocsin 节点支持自述；请查看节点是否在线（`tocsin-edge bus status`）",
     ),
     "no_end_seen": Words(
         "look at `tocsin-edge bus status`: does it answer?",
@@ -109,7 +113,7 @@ def _table(bus: BusStatistics, lang: Lang) -> Table:
     title += Words("bytes of noise", "字节干扰").pick(lang)
     table = Table(title=title, title_justify="left", box=None)
     for head in HEADS:
-        table.add_column(head.pick(lang), no_wrap=True)
+        table.add_column(head.pick(lang))  # heads wrap; cells are short
     for node in bus.nodes:
         table.add_row(*_cells(node, lang))
     return table
@@ -142,9 +146,14 @@ def _order(data: Path, request: BusCommandAsked, lang: Lang, as_json: bool) -> N
 
 def _tell(reply: Reply, what: str, lang: Lang, as_json: bool) -> None:
     if as_json:
-        print(msgspec.json.encode({"ok": reply.ok, "reason": reply.reason}).decode())
+        said = {"ok": reply.ok, "reason": reply.reason}
+        if reply.report is not None:
+            said["report"] = msgspec.to_builtins(reply.report)
+        print(msgspec.json.encode(said).decode())
     elif reply.ok:
         out.print(f"[green]{DONE[what].pick(lang)}[/green]")
+        if reply.report is not None:
+            _print_report(reply.report, lang)
     else:
         err.print(f"[red]{Words('Refused', '未执行').pick(lang)}:[/red] {reply.reason}")
         mend = MENDS.get(reply.reason)
@@ -152,6 +161,23 @@ def _tell(reply: Reply, what: str, lang: Lang, as_json: bool) -> None:
             err.print(f"{Words('Mend', '处理').pick(lang)}: {mend.pick(lang)}")
     if not reply.ok:
         raise typer.Exit(1)
+
+
+def _print_report(told: NodeReport, lang: Lang) -> None:
+    trial = Words(" (on trial)", "（试运行）").pick(lang) if told.trial else ""
+    rows = (
+        (Words("firmware", "固件"), told.firmware + trial),
+        (Words("running for", "已运行"), f"{told.uptime_s} s"),
+        (Words("last reset", "上次复位原因"), told.reset_cause),
+        (Words("resets", "复位次数"), str(told.resets)),
+        (Words("supply", "供电电压"), f"{told.supply_mv / 1000:.1f} V"),
+        (Words("changes lost", "丢失的变化"), str(told.lost_changes)),
+        (Words("worst loop", "最长循环"), f"{told.loop_worst_ms} ms"),
+    )
+    table = Table(box=None, show_header=False)
+    for name, value in rows:
+        table.add_row(name.pick(lang), value)
+    out.print(table)
 
 
 @app.command()
