@@ -154,6 +154,9 @@ class ModbusBus:
                 self._serve(port)
             except PortGoneError as error:
                 self._port_gone(error.strerror or str(error))
+            except Exception as error:  # noqa: BLE001 - a bus that is silently dead is the worst
+                self._port_gone(f"internal fault: {error!r}")
+                self._pause(REOPEN_S)
             finally:
                 port.close()
 

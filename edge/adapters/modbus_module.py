@@ -25,7 +25,7 @@ from edge.bus.bus_types import (
 from edge.config_bus import ModbusDevice, ModbusMap, ModbusTable
 
 REGISTER_BITS: Final = 16
-TRUSTED_REPLIES: Final = 2
+TRUSTED_REPLIES: Final = 4
 """Good replies in a row, each in time, after a silence: see `Module.answered`."""
 
 _REQUESTS: Final[dict[ModbusTable, type[ModbusPDU]]] = {
@@ -168,8 +168,10 @@ class Module:
         """Good replies to all reads; None: not to be believed yet, ask again.
 
         A Modbus reply has no number. One that comes later than its time-out would answer the next
-        request of the same module, with an old state. Two in a row that each came in time cannot
-        both be such: a module that is always late misses one of the two.
+        request of the same module, with an old state. Behind a gateway several may be on their way
+        at once and come back to back, each in time for a later request. A module is left alone
+        after a silence, so within a second no more than three can be: the fourth in a row that
+        came in time is the answer to a request of now.
         """
         self.trust = min(self.trust + 1, TRUSTED_REPLIES)
         if self.in_doubt:
