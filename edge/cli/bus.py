@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from edge.adapters.config_problem import Problem
 from edge.adapters.local_socket import BusAsked, BusCommandAsked, Reply, Request, ask
-from edge.bus.bus_types import BusStatistics, NodeReport, NodeStatistics
+from edge.bus.bus_types import NodeReport
 from edge.cli.bus_master import new_master
+from edge.cli.bus_refusal import image_problem, node_problem, reason_and_mend
 from edge.cli.bus_scan import scan
+from edge.cli.bus_status import status_table
 from edge.cli.phone import Lang, LangOption, Words
 from edge.cli.users import DataOption, JsonOption
 
@@ -32,26 +35,6 @@ NodeArgument = Annotated[
 COMMAND_S: Final = 910.0
 POLL_S: Final = 0.3
 
-STATES: Final[dict[str, Words]] = {
-    "secure": Words("secure", "加密在线"),
-    "clear": Words("in the clear", "明文在线"),
-    "lost": Words("lost", "失联"),
-    "pairing": Words("pairing", "配对中"),
-    "starting": Words("starting", "启动中"),
-}
-HEADS: Final = (
-    Words("node", "节点"),
-    Words("state", "状态"),
-    Words("seen", "最近应答"),
-    Words("cycle", "轮询周期"),
-    Words("answers in", "应答时间"),
-    Words("polls", "轮询"),
-    Words("retries", "重试"),
-    Words("silences", "无应答"),
-    Words("CRC errors", "校验错误"),
-    Words("handshakes", "握手"),
-    Words("firmware", "固件"),
-)
 DONE: Final[dict[str, Words]] = {
     "report": Words("the node tells:", "节点自述："),
     "pair": Words("paired: the node has its own key", "已配对：节点已换用专用密钥"),
@@ -61,29 +44,19 @@ DONE: Final[dict[str, Words]] = {
         "the image is taken; the node starts it on trial", "固件已接收，节点将试运行新固件"
     ),
 }
-MENDS: Final[dict[str, Words]] = {
-    "no_such_node_or_busy": Words(
-        "name a node of the panel file, as `tocsin-edge bus status` lists them; or wait for what it"
-        " is doing",
-        "请填写主机配置中的节点（见 `tocsin-edge bus status`），或等待其当前操作完成",
-    ),
-    "no_report": Words(
-        "only Tocsin nodes tell of themselves; is it there at all (`tocsin-edge bus status`)?",
-        "仅 Tocsin 节点支持自述；请查看节点是否在线（`tocsin-edge bus status`）",
-    ),
-    "no_end_seen": Words(
-        "look at `tocsin-edge bus status`: does it answer?",
-        "请查看 `tocsin-edge bus status`：节点是否应答？",
-    ),
-}
 
 
-def _ask(data: Path, request: Request, timeout_s: float = 10) -> Reply:
+def _ask(data: Path, request: Request, lang: Lang, timeout_s: float = 10) -> Reply:
     try:
         return ask(data / "panel.sock", request, timeout_s)
     except (OSError, TimeoutError) as error:
-        err.print(f"[red]No panel answers in {data}[/red] ({error}).")
-        err.print("Mend: start it with 'tocsin-edge run', or name its directory with --data.")
+        none = Words("No panel answers in", "主机无应答：").pick(lang)
+        mend = Words(
+            "Mend: start it with 'tocsin-edge run', or name its directory with --data.",
+            "处理：用 'tocsin-edge run' 启动，或用 --data 指定其目录。",
+        )
+        err.print(f"[red]{none}[/red] {escape(str(data))} ({escape(str(error))})")
+        err.print(mend.pick(lang))
         raise typer.Exit(3) from None
 
 
@@ -96,51 +69,30 @@ def status(
     A node that is lost, many retries or CRC errors: look at its cable, its ends (120 ohm) and the
     polarity of A and B before you change anything else.
     """
-    buses = _ask(data, BusAsked()).buses or []
+    buses = _ask(data, BusAsked(), lang).buses or []
     if as_json:
         print(msgspec.json.encode(buses).decode())
         return
     if not buses:
         out.print(Words("This panel has no bus.", "本主机未配置总线。").pick(lang))
     for bus in buses:
-        out.print(_table(bus, lang))
+        out.print(status_table(bus, lang))
 
 
-def _table(bus: BusStatistics, lang: Lang) -> Table:
-    state = Words("port open", "端口正常") if bus.up else Words("port gone", "端口不可用")
-    title = f"{bus.bus}: {state.pick(lang)} {bus.cause}".rstrip()
-    title += f" · {bus.cycle_ms:.0f} ms · {bus.noise_bytes} "
-    title += Words("bytes of noise", "字节干扰").pick(lang)
-    table = Table(title=title, title_justify="left", box=None)
-    for head in HEADS:
-        table.add_column(head.pick(lang))  # heads wrap; cells are short
-    for node in bus.nodes:
-        table.add_row(*_cells(node, lang))
-    return table
-
-
-def _cells(node: NodeStatistics, lang: Lang) -> tuple[str, ...]:
-    word = STATES.get(node.state, Words(node.state, node.state)).pick(lang)
-    colour = {"secure": "green", "clear": "yellow", "lost": "red"}.get(node.state, "yellow")
-    never = Words("never", "从未").pick(lang)
-    seen = never if node.last_seen_s is None else f"{node.last_seen_s:.1f} s"
-    return (
-        str(node.node),
-        f"[{colour}]{word}[/{colour}] {node.progress}".rstrip(),
-        seen,
-        f"{node.cycle_ms:.0f} ms",
-        f"{node.turnaround_ms:.1f} ms",
-        str(node.polls),
-        str(node.retries),
-        str(node.timeouts),
-        str(node.crc_errors),
-        str(node.handshakes),
-        node.firmware,
-    )
+def _usable(problem: Problem | None, lang: Lang, as_json: bool) -> None:
+    """Nothing wrong, or the end."""
+    if problem is None:
+        return
+    if as_json:
+        print(msgspec.json.encode({"ok": False, "problems": [problem]}).decode())
+    else:
+        err.print(problem.text(lang.value), markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(2)
 
 
 def _order(data: Path, request: BusCommandAsked, lang: Lang, as_json: bool) -> None:
-    reply = _ask(data, request, COMMAND_S)
+    _usable(node_problem(request.node), lang, as_json)
+    reply = _ask(data, request, lang, COMMAND_S)
     _tell(reply, request.what, lang, as_json)
 
 
@@ -155,10 +107,11 @@ def _tell(reply: Reply, what: str, lang: Lang, as_json: bool) -> None:
         if reply.report is not None:
             _print_report(reply.report, lang)
     else:
-        err.print(f"[red]{Words('Refused', '未执行').pick(lang)}:[/red] {reply.reason}")
-        mend = MENDS.get(reply.reason)
+        reason, mend = reason_and_mend(reply.reason)
+        refused = Words("Refused", "未执行").pick(lang)
+        err.print(f"[red]{refused}:[/red] {escape(reason.pick(lang))}", highlight=False)
         if mend is not None:
-            err.print(f"{Words('Mend', '处理').pick(lang)}: {mend.pick(lang)}")
+            err.print(f"{Words('Mend', '处理').pick(lang)}: {mend.pick(lang)}", highlight=False)
     if not reply.ok:
         raise typer.Exit(1)
 
@@ -192,6 +145,7 @@ def pair(
     The node must be new or reset to the factory state. It is given a key of its own at once; the
     window closes by itself (`bus_keys.pairing_window_s`), and the default key works nowhere after.
     """
+    _usable(node_problem(node), lang, as_json)
     if sys.stdout.isatty() and not as_json:
         words = Words("Waiting for the node … Ctrl-C stops waiting, not the window.",
                       "等待节点……按 Ctrl-C 停止等待（窗口仍开放）。")  # fmt: skip
@@ -245,12 +199,14 @@ def update(
     The node believes the image only when its signature fits, starts it on trial, and goes back to
     the last good one by itself if that does not come up.
     """
+    _usable(node_problem(node) or image_problem(image), lang, as_json)
     request = BusCommandAsked(node=node, what="update", image=str(image.absolute()))
     if as_json or not sys.stdout.isatty():
         _order(data, request, lang, as_json)
         return
+    _ask(data, BusAsked(), lang)
     replies: list[Reply] = []
-    sending = threading.Thread(target=lambda: replies.append(_ask(data, request, COMMAND_S)))
+    sending = threading.Thread(target=lambda: replies.append(_try(data, request)), daemon=True)
     sending.start()
     with Progress(console=out) as progress:
         bar = progress.add_task(node, total=None)
@@ -258,13 +214,26 @@ def update(
             done, total = _progress(data, node)
             if total:
                 progress.update(bar, completed=done, total=total)
-            time.sleep(POLL_S)
-    sending.join()
-    _tell(replies[0] if replies else Reply(ok=False, reason="no_end_seen"), "update", lang, as_json)
+            sending.join(POLL_S)
+        if replies[0].ok:
+            progress.update(bar, completed=1, total=1)
+    _tell(replies[0], "update", lang, as_json)
+
+
+def _try(data: Path, request: Request) -> Reply:
+    try:
+        return ask(data / "panel.sock", request, COMMAND_S)
+    except (OSError, TimeoutError, msgspec.DecodeError):
+        return Reply(ok=False, reason="no_end_seen")
 
 
 def _progress(data: Path, node: str) -> tuple[int, int]:
-    for bus in _ask(data, BusAsked()).buses or []:
+    """Bytes there, and in all; 0, 0: not known."""
+    try:
+        buses = ask(data / "panel.sock", BusAsked()).buses or []
+    except (OSError, TimeoutError, msgspec.DecodeError):
+        return 0, 0
+    for bus in buses:
         for each in bus.nodes:
             if str(each.node) == node and "/" in each.progress:
                 done, _, total = each.progress.partition("/")
