@@ -8,12 +8,14 @@ The first writes them for a simulated board; the second makes the file to copy o
 """
 
 import argparse
+import hashlib
 import sys
 from pathlib import Path
 
 from firmware.node.flash import Flash
 from firmware.node.loops import DOUBLE_EOL, NC, NO, SINGLE_EOL, TRIPLE_EOL, UNUSED
 from firmware.node.settings import INPUTS, Settings, SettingsStore
+from firmware.node.slots import KEY_FILE
 
 WIRINGS = {
     "unused": UNUSED,
@@ -43,6 +45,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--silent-s", type=int, default=8)
     parser.add_argument("--low-mv", type=int, default=10500)
     parser.add_argument("--restore-mv", type=int, default=11000)
+    parser.add_argument(
+        "--update-key", type=Path, help="update.key of `tocsin-provision firmware-key`"
+    )
     parser.add_argument("--force", action="store_true", help="replace settings that are there")
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--directory", type=Path, help="of a simulated board")
@@ -74,6 +79,14 @@ def settings_of(words: argparse.Namespace) -> Settings:
     return settings
 
 
+def update_key(path: Path) -> bytes:
+    """The maker's public key as a node keeps it. Raises OSError, ValueError."""
+    data = path.read_bytes()
+    if hashlib.sha256(data[:-4]).digest()[:4] != data[-4:]:
+        raise ValueError(f"{path} is not an update.key of `tocsin-provision firmware-key`")
+    return data
+
+
 def main(arguments: list[str] | None = None) -> int:
     """0 done, 1 refused."""
     words = parse(sys.argv[1:] if arguments is None else arguments)
@@ -84,6 +97,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     folder = words.out.parent if words.out else words.directory / "flash"
     folder.mkdir(parents=True, exist_ok=True)
+    if words.update_key:
+        try:
+            key = update_key(words.update_key)
+        except (OSError, ValueError) as error:
+            print(f"refused: {error}", file=sys.stderr)
+            return 1
+        (folder / KEY_FILE).write_bytes(key)
     store = SettingsStore(Flash(str(folder)))
     if words.out:
         words.out.write_bytes(store.image(settings))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 
@@ -62,3 +63,15 @@ def test_the_rig_commissions_once(tmp_path: Path) -> None:
     node.commission(4, KEY)
     with pytest.raises(RigError, match="commissioned already"):
         node.commission(5)
+
+
+def test_the_makers_key_is_checked_before_it_is_put_on_the_node(tmp_path: Path) -> None:
+    raw = bytes(range(200))
+    good, bad = tmp_path / "update.key", tmp_path / "other"
+    good.write_bytes(raw + hashlib.sha256(raw).digest()[:4])
+    bad.write_bytes(raw + bytes(4))
+    words = ["--address", "5", "--directory", str(tmp_path / "node")]
+    assert main([*words, "--update-key", str(bad)]) == 1
+    assert not (tmp_path / "node" / "flash" / "update.key").exists()
+    assert main([*words, "--update-key", str(good)]) == 0
+    assert (tmp_path / "node" / "flash" / "update.key").read_bytes() == good.read_bytes()
