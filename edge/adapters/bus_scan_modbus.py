@@ -184,7 +184,12 @@ class Asked:
                 doubt = Doubt.DUPLICATE
             before = answer.somebody
         silent = any(not answer.somebody for answer in self.answers)
-        notes = (*(Note.SLOW,) * self.slow, *(Note.SOME_SILENT,) * silent)
+        clean = any(answer.pdus for answer in self.answers)
+        marks = (
+            (Note.SLOW, self.slow),
+            (Note.SOME_SILENT, silent),
+            (Note.UNREADABLE, clean and not self.tables),
+        )
         return Finding(
             address,
             setting,
@@ -194,8 +199,8 @@ class Asked:
             inputs=self.inputs,
             tables=tuple(self.tables),
             doubt=doubt,
-            clean=any(answer.pdus for answer in self.answers),
-            notes=notes,
+            clean=clean,
+            notes=tuple(note for note, holds in marks if holds),
         )
 
 

@@ -90,6 +90,8 @@ class Note(Enum):
     SOME_SILENT = "some_silent"
     REFUSES = "refuses"
     """It refuses to tell who it is."""
+    UNREADABLE = "unreadable"
+    """Modbus: it answers, but lets nothing be read from item 0."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ NOTES: Final = {
     Note.SLOW: Words("slow", "应答慢"),
     Note.SOME_SILENT: Words("gaps", "有漏答"),
     Note.REFUSES: Words("refuses", "拒绝应答"),
+    Note.UNREADABLE: Words("unreadable", "不可读"),
 }
 NOBODY: Final = {
     "osdp": Words(
@@ -94,6 +95,11 @@ ADVICE: Final = {
     Note.REFUSES: Words(
         "refuses: it is there, but does not tell who it is.",
         "拒绝应答：节点存在，但不提供身份信息。",
+    ),
+    Note.UNREADABLE: Words(
+        "unreadable: it refuses to be read from item 0. Its manual tells the first item; write a"
+        " [[modbus_maps]] for it.",
+        "不可读：拒绝从 0 号读取。请按手册确定起始地址，并编写 [[modbus_maps]]。",
     ),
     Security.NONE: Words(
         "no encryption: who gets at the cable can speak for this node. Not for finance sites.",
@@ -230,9 +236,12 @@ def _bus(setting: Setting, found: list[Finding], port: str, protocol: str, name:
 
 def _member(finding: Finding, protocol: str, lang: Lang, maps: dict[str, str]) -> list[str]:
     lines = _node(finding, lang) if protocol == "osdp" else _device(finding, lang, maps)
-    if finding.doubt is Doubt.NO:
+    if finding.doubt is not Doubt.NO:
+        why = Words("# Not before there is one node at this address:", "# 排除地址重复后方可启用：")
+    elif Note.UNREADABLE in finding.notes:
+        why = Words("# Not before it has a map:", "# 编写寄存器映射后方可启用：")
+    else:
         return [*lines, ""]
-    why = Words("# Not before there is one node at this address:", "# 排除地址重复后方可启用：")
     return [why.pick(lang), *(f"# {line}" for line in lines), ""]
 
 

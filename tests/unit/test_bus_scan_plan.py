@@ -288,6 +288,7 @@ def test_modbus_lines_are_what_the_panel_reads_maps_and_all() -> None:
     cable.put(Module(2, {2: 16}), at)
     cable.put(Module(3, {2: 32}), at)
     cable.put(Module(4, {3: 8}), at)
+    cable.put(Module(5, {}), at)
     result = cable.run(ModbusScan(addresses=FEW[1:]).run())
     (bus,), maps = parsed(toml_snippet(result, "/dev/bus", "modbus", Lang.EN))
     assert (bus.protocol, bus.baud, bus.parity) == ("modbus", 19_200, "E")
@@ -297,6 +298,7 @@ def test_modbus_lines_are_what_the_panel_reads_maps_and_all() -> None:
         (3, "discrete-inputs-32"),
         (4, "holding-registers-8"),
     ]
+    assert result.findings[-1].notes == (Note.UNREADABLE,)
     assert {(m.name, m.table.value, m.inputs) for m in maps} == {
         ("discrete-inputs-32", "discrete_inputs", 32),
         ("holding-registers-8", "holding_registers", 8),
