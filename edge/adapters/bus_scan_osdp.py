@@ -39,6 +39,7 @@ ADAPTER_S: Final = 0.02
 LATE_S: Final = 1.0
 LISTEN_S: Final = 0.5
 ASKS: Final = 6
+OURS: Final = "Tocsin"
 ODD_BYTES: Final = 3
 """More than a spike at the turn of the line."""
 PDID_BYTES: Final = 13
@@ -136,14 +137,15 @@ class Asked:
             notes.append(Note.REFUSES)
         told = abilities(self.abilities)
         first = identities[0] if identities else b""
+        vendor = _vendor(first)
         return Finding(
             address,
             setting,
-            vendor=_vendor(first),
+            vendor=vendor,
             model=f"{first[3]}.{first[4]}" if first else "",
             serials=tuple(str(int.from_bytes(each[5:9], "little")) for each in identities),
             firmware=".".join(str(part) for part in first[9:12]),
-            security=_security(told),
+            security=_security(told, vendor),
             inputs=told[codes.CAPABILITY_INPUTS][1] if codes.CAPABILITY_INPUTS in told else None,
             readers=told[codes.CAPABILITY_READERS][1] if codes.CAPABILITY_READERS in told else None,
             doubt=doubt,
@@ -156,7 +158,7 @@ def _vendor(identity: bytes) -> str:
     if not identity:
         return ""
     if int.from_bytes(identity[:3], "little") == codes.VENDOR:
-        return "Tocsin"
+        return OURS
     return identity[:3].hex("-").upper()
 
 
@@ -169,13 +171,15 @@ def abilities(payload: bytes | None) -> dict[int, tuple[int, int]]:
     return told
 
 
-def _security(told: dict[int, tuple[int, int]]) -> Security:
+def _security(told: dict[int, tuple[int, int]], vendor: str) -> Security:
     if not told:
         return Security.UNKNOWN
     level, default = told.get(codes.CAPABILITY_SECURITY, (0, 0))
     if not level & 1:
         return Security.NONE
-    return Security.FACTORY if default & 1 else Security.KEYED
+    if default & 1:
+        return Security.FACTORY
+    return Security.KEYED if vendor == OURS else Security.CAPABLE
 
 
 class OsdpScan:

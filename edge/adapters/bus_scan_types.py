@@ -68,6 +68,9 @@ class Security(Enum):
     FACTORY = "factory"
     """It has the well-known default key: pair it."""
     KEYED = "keyed"
+    """Of Tocsin nodes, which say so."""
+    CAPABLE = "capable"
+    """Others: which key they have is not told reliably."""
 
 
 class Doubt(Enum):

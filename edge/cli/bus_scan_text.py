@@ -7,6 +7,7 @@ from typing import Final
 
 from rich.table import Table
 
+from edge.adapters.bus_scan_osdp import OURS
 from edge.adapters.bus_scan_types import Doubt, Finding, Note, Result, Security, Setting
 from edge.cli.phone import Lang, Words
 
@@ -37,6 +38,7 @@ SECURITY: Final = {
     Security.NONE: Words("[red]no[/red]", "[red]不支持[/red]"),
     Security.FACTORY: Words("new", "待配对"),
     Security.KEYED: Words("own key", "已有密钥"),
+    Security.CAPABLE: Words("yes", "支持"),
 }
 DOUBTS: Final = {
     Doubt.NO: Words("", ""),
@@ -112,6 +114,11 @@ ADVICE: Final = {
     Security.KEYED: Words(
         "own key: has a key already. If it is not this panel's, reset it to factory and pair it.",
         "已有密钥：若非本主机的密钥，请恢复出厂后重新配对。",
+    ),
+    Security.CAPABLE: Words(
+        "yes: it can encrypt. Reset it to factory, put it into the panel file, then `tocsin-edge"
+        " bus pair`.",
+        "支持加密：恢复出厂，写入主机配置后执行 `tocsin-edge bus pair`。",
     ),
     "echo": Words(
         "The adapter hears itself (echo). That does no harm.",
@@ -253,7 +260,7 @@ def _node(finding: Finding, lang: Lang) -> list[str]:
         lines.append('kind = "keypad"')
     if finding.inputs is not None:
         lines.append(f"inputs = {min(finding.inputs, 32)}")
-    if finding.vendor not in ("", "Tocsin"):
+    if finding.vendor not in ("", OURS):
         lines.append("ask_state = true")
     if finding.security is Security.NONE:
         lines.append("clear_text = true")

@@ -19,10 +19,21 @@ from hil.drivers.bus_node import SimNode
 from protocols.osdp import codes
 from protocols.osdp.frame import Frame, FrameReader, build
 from tests.support.bus_scan_cable import Cable, Module, clear_peripheral, rtu
+from tests.support.osdp_libosdp import LibosdpDevice
 
 KEY = b"k" * 16
 USUAL = Setting(38_400)
 FEW = tuple(range(12))
+
+
+class Carried:
+    """libosdp's peripheral on the cable."""
+
+    def __init__(self, device: LibosdpDevice) -> None:
+        self._device = device
+
+    def receive(self, data: bytes, now_ms: int) -> bytes:
+        return self._device.carry(data)
 
 
 def by_address(findings: tuple[Finding, ...]) -> dict[int, Finding]:
@@ -137,6 +148,18 @@ def test_a_scan_takes_nothing_from_what_a_node_has_to_tell() -> None:
     assert told[0] == bytes((codes.ISTATR,)) + b"\x01" * 8
     assert bytes((codes.ISTATR,)) + bytes(8) in told[1:]
     assert found.vendor == "33-22-11"
+
+
+def test_libosdps_peripheral_is_found_and_its_session_can_be_opened_after() -> None:
+    device = LibosdpDevice(KEY)
+    cable = Cable()
+    cable.put(Carried(device), USUAL)
+    result = cable.run(OsdpScan(addresses=FEW).run())
+    (found,) = result.findings
+    assert (found.address, found.vendor, found.firmware) == (5, "33-22-11", "1.2.3")
+    assert (found.serials, found.inputs, found.security) == (("99",), 8, Security.CAPABLE)
+    assert "ask_state = true" in toml_snippet(result, "/dev/bus", "osdp", Lang.EN)
+    assert device.open()
 
 
 def test_a_peripheral_without_encryption_is_told_and_written_so() -> None:
