@@ -14,6 +14,8 @@ from edge.adapters.serial_port import PortGoneError, SerialPort
 BY_ID: Final = Path("/dev/serial/by-id")
 HEARD_BYTES: Final = 2048
 """A station that never stops is not listened to any longer."""
+SPIKE_BYTES: Final = 3
+"""What the turn of the line may make: the answer is still to come."""
 BUSY: Final = frozenset({errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK})
 
 
@@ -69,7 +71,7 @@ class ScanRun:
                 if not (sent and sent.startswith(heard)):
                     if sent and heard.startswith(sent):
                         heard, sent, self.echo = heard[len(sent) :], b"", True
-                    if heard and question.data:
+                    if question.data and len(heard) > SPIKE_BYTES:
                         ends_s = min(time.monotonic() + question.quiet_s, last_s)
             now_s = time.monotonic()
         return b"" if sent and heard == sent else heard

@@ -86,6 +86,17 @@ def test_echo_slow_nodes_and_reads_in_late_pieces_change_nothing(wire: BusWire, 
     assert run.echo
 
 
+def test_a_spike_at_the_turn_of_the_line_does_not_hide_a_node_that_takes_its_time(
+    wire: BusWire, port: str
+) -> None:
+    wire.attach_station("n1", SimNode(1, KEY), 70.0)
+    for _ in range(10):
+        wire.answer_for(1, b"\x00", instead=False, delay_ms=1.0)
+    result = ScanRun(port).run(OsdpScan((57_600,), (0, 1, 2), 0.12).run())
+    assert [(f.address, f.doubt, f.notes) for f in result.findings] == [(1, Doubt.NO, ())]
+    assert len(wire.said("~intruder")) >= 7
+
+
 def test_a_port_that_somebody_holds_is_left_alone(wire: BusWire, port: str) -> None:
     wire.attach_station("n1", SimNode(1, KEY))
     holder = SerialPort(port, 57_600)
