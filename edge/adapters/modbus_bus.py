@@ -53,6 +53,8 @@ LATE_S: Final = 0.25
 one. Others are asked meanwhile; they are told apart by their id."""
 DOUBT_S: Final = 0.06
 """A USB adapter's batch and a slow turnaround together (users.md J2)."""
+BABBLE_BYTES: Final = 4
+"""Unasked between two turns: more than a spike."""
 BUS: Final = -1
 
 
@@ -83,7 +85,8 @@ class ModbusBus:
         self._up: bool | None = None
         self._cause = "not opened"
         self._noise_bytes = 0
-        self._noise = Share(0.1, 200)
+        self._noise = Share(0.1, 60)
+        self._babble = Share(0.3, 20)
         longest_s = max((m.timeout_s for m in self._modules.values()), default=0.1)
         self._turns = Turns(tuple(self._modules), time.monotonic(), config.lost_after_s, longest_s)
 
@@ -226,8 +229,10 @@ class ModbusBus:
         self._turns.failed(module.id.address, spent_s, now, silent=done.silent)
 
     def _judge(self, done: Exchange) -> None:
+        whole = NodeId(self._config.name, BUS)
+        if self._babble.trial(done.unasked_bytes >= BABBLE_BYTES):
+            self._tell(NodeTrouble(whole, Trouble.BABBLE, self._babble.on))
         if not done.silent and self._noise.trial(done.garbled):
-            whole = NodeId(self._config.name, BUS)
             self._tell(NodeTrouble(whole, Trouble.NOISE, self._noise.on))
 
     def _afterwards(self, now: float) -> None:

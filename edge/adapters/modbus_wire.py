@@ -73,6 +73,8 @@ class Exchange:
     garbled: bool = False
     silent: bool = False
     """Not a byte came in time; the reply may still be on its way."""
+    unasked_bytes: int = 0
+    """Came before the request and belong to no frame, so to no late reply either."""
     turnaround_s: float = 0.0
     spent_s: float = 0.0
 
@@ -89,10 +91,13 @@ class _Sorted:
 
 
 def sort(heard: bytes, request: bytes, reply_bytes: int) -> _Sorted:
-    """The frames in `heard`, found by length and check wherever garbage stands between them."""
+    """The frames in `heard`, found by length and check wherever garbage stands between them.
+
+    `request` empty: nothing was asked, and every frame is foreign.
+    """
     found = _Sorted()
-    address, function = request[:2]
-    echo = True
+    address, function = request[:2] or (0, 0)
+    echo = bool(request)
     at = 0
     while at < len(heard):
         if echo and heard.startswith(request, at):
@@ -118,6 +123,18 @@ def sort(heard: bytes, request: bytes, reply_bytes: int) -> _Sorted:
     return found
 
 
+def begun(heard: bytes, request: bytes, reply_bytes: int) -> bool:
+    """The end of `heard` may be the beginning of the reply; babble alone is not waited for."""
+    if heard.endswith(request):
+        return False
+    tail = heard[-(reply_bytes - 1) :]
+    return any(
+        tail[at] == request[0]
+        and (at + 1 == len(tail) or tail[at + 1] & ~EXCEPTION_BIT == request[1])
+        for at in range(len(tail))
+    )
+
+
 def _frame_at(heard: bytes, at: int) -> bytes:
     """The reply to a read, or the exception, that begins here; empty if there is none."""
     if len(heard) - at < EXCEPTION_BYTES:
@@ -138,43 +155,40 @@ class Wire:
         self._gap_s = gap_s
         self._settle_s = gap_s
         self._quiet_since = time.monotonic()
+        self._strays = b""
         self.noise_bytes = 0
-        self.unasked_bytes = 0
-        """What came while nobody had been asked, or too late."""
 
     def exchange(self, request: bytes, reply_bytes: int, timeout_s: float) -> Exchange:
         """Ask, and wait at most `timeout_s` for the reply's first byte."""
         began = time.monotonic()
         done = Exchange()
-        self._fall_silent()
+        self._fall_silent(done)
         self._settle_s = self._gap_s
         self._ask(request, reply_bytes, timeout_s, done)
         done.spent_s = time.monotonic() - began
         return done
 
-    def stray(self) -> None:
-        """Whatever came while nothing was asked."""
-        while self._line.wait(0):
-            self._throw_away(self._line.read())
-            self._quiet_since = time.monotonic()
+    def stray(self) -> bool:
+        """Whether something came while nothing was asked."""
+        if not self._line.wait(0):
+            return False
+        self._strays = (self._strays + self._line.read())[-KEPT_BYTES:]
+        self._quiet_since = time.monotonic()
+        return True
 
-    def _throw_away(self, heard: bytes) -> None:
-        self.noise_bytes += len(heard)
-        self.unasked_bytes += len(heard)
-
-    def _fall_silent(self) -> None:
+    def _fall_silent(self, done: Exchange) -> None:
         """Until nothing was heard for the gap; a line that is never silent is used all the same."""
         ends = time.monotonic() + BABBLE_S
         while True:
             left = self._quiet_since + self._settle_s - time.monotonic()
             if left > 0:
                 time.sleep(left)
-            if not self._line.wait(0):
-                return
-            self._throw_away(self._line.read())
-            self._quiet_since = time.monotonic()
-            if self._quiet_since > ends:
-                return
+            if not self.stray() or self._quiet_since > ends:
+                break
+        found = sort(self._strays, b"", 0)
+        self._strays = b""
+        self.noise_bytes += found.noise_bytes
+        done.unasked_bytes = found.noise_bytes
 
     def _ask(self, request: bytes, reply_bytes: int, timeout_s: float, done: Exchange) -> None:
         character_s = self._line.character_s
@@ -196,9 +210,8 @@ class Wire:
             first = first or now
             if found.good or found.exception:
                 break
-            if heard != request:
-                rest_s = reply_bytes * character_s + SPLIT_S
-                ends = min(max(ends, now + rest_s), last)
+            if begun(heard, request, reply_bytes):
+                ends = min(max(ends, now + reply_bytes * character_s + SPLIT_S), last)
         self._judge(found, heard, request, done)
         done.turnaround_s = max(0.0, first - sent)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edge.bus.bus_types import NodeLost, NodeTrouble, NodeUp
+from edge.bus.bus_types import NodeLost, NodeTrouble, NodeUp, Trouble
 from edge.config_bus import ModbusDevice
 from hil.drivers.bus_wire import BusWire
 from tests.support.modbus_rig import Driver
@@ -80,8 +80,37 @@ async def test_every_change_is_told_once_and_in_order_over_any_adapter(line: str
 async def test_a_noisy_line_delays_changes_and_invents_none() -> None:
     async with cable(4, 38_400) as site:
         site.wire.set(flip=0.01, noise_per_s=5.0)
-        await site.move(8, within_s=6)
+        await site.move(5, within_s=6)
         assert site.panel.bus.statistics().noise_bytes > 0
+
+
+@on_loop
+async def test_all_are_polled_again_in_three_seconds_after_a_short_between_the_wires() -> None:
+    async with cable(8, 38_400) as site:
+        site.wire.set(short=True)
+        await site.panel.until(lambda: len(site.panel.events(NodeLost)) == 8, 3)
+        site.stations[3].inputs[0] = True
+        site.wire.set(short=False)
+        assert await site.panel.until(lambda: len(site.panel.events(NodeUp)) == 16) < 3.0
+        await site.panel.until(lambda: site.panel.active(3)[-1] == {1})
+
+
+@on_loop
+async def test_a_babbling_module_is_told_of_the_bus_and_over_when_it_stops() -> None:
+    async with cable(2, 38_400) as site:
+        site.wire.drop("m2", babble_ms=20.0)
+
+        def standing() -> set[Trouble]:
+            found: set[Trouble] = set()
+            for event in site.panel.events(NodeTrouble):
+                (found.add if event.on else found.discard)(event.trouble)
+            return found
+
+        await site.panel.until(standing, 8)
+        assert standing() <= {Trouble.BABBLE, Trouble.NOISE}
+        site.wire.drop("m2", babble_ms=None)
+        await site.panel.until(lambda: not standing(), 8)
+        assert set().union(*site.panel.active(1), *site.panel.active(2)) == set()
 
 
 @pytest.mark.parametrize(("baud", "least_ms"), [(9600, 3.64), (38_400, 1.75)])
@@ -101,7 +130,7 @@ async def test_thirty_two_modules_are_polled_within_the_standards_arithmetic() -
     async with cable(32, 38_400, turnaround_ms=5.0) as site:
         before = site.stations[1].asked
         began = time.monotonic()
-        await site.panel.polled(1, 4)
+        await site.panel.polled(1, 3)
         round_s = (time.monotonic() - began) / (site.stations[1].asked - before)
         assert round_s < 0.39 * 1.25
         site.stations[32].inputs[0] = True

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from edge.adapters.modbus_wire import gap_s, sort
+from edge.adapters.modbus_wire import begun, gap_s, sort
 from tests.support.modbus_rig import crc16_modbus, framed
 
 REQUEST = framed(5, 2, 0, 0, 0, 16)
@@ -46,6 +46,14 @@ def test_our_own_echo_is_neither_reply_nor_noise() -> None:
     found = sort(REQUEST + REPLY, REQUEST, len(REPLY))
     assert found.good == REPLY
     assert (found.noise_bytes, found.foreign, found.wrong_length) == (0, 0, 0)
+
+
+def test_only_what_may_become_the_reply_is_waited_for() -> None:
+    for length in range(1, len(REPLY)):
+        assert begun(b"\xff\x00" + REPLY[:length], REQUEST, len(REPLY))
+    assert not begun(REQUEST, REQUEST, len(REPLY)), "our echo"
+    assert not begun(framed(6, 2, 2, 0, 0), REQUEST, len(REPLY))
+    assert not begun(REPLY[:3] + bytes(len(REPLY)), REQUEST, len(REPLY)), "it would be over"
 
 
 def test_an_exception_and_a_wrong_length_are_told_apart_from_a_reply() -> None:
