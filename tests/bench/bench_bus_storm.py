@@ -48,6 +48,7 @@ async def storm(changes: int, seed: int, baud: int) -> dict[str, Any]:
                 "faults": done,
                 "failures": bus.failures,
                 "lost_in_noise": bus.lost_in_noise,
+                "lost_though_in_time": bus.lost_though_in_time,
                 "named_s": {name: round(s, 2) for name, s in bus.named_s.items()},
                 "back_s": {name: round(s, 2) for name, s in bus.back_s.items()},
                 "minutes": round((time.monotonic() - began_s) / 60, 1),
