@@ -46,7 +46,9 @@ def identity(
             read(directory, certificate, key, ca), panel, UtcTime(time.time_ns() // 1000)
         )
     except IdentityError as error:
-        Console(stderr=True).print(str(error), style="red", highlight=False, markup=False)
+        Console(stderr=True, soft_wrap=True).print(
+            str(error), style="red", highlight=False, markup=False
+        )
         raise typer.Exit(2) from None
     if as_json:
         rows = [
@@ -125,7 +127,9 @@ def _passphrase(file: Path | None, *, ask: bool, confirm: bool) -> bytes | None:
 
 
 def _refuse(error: Exception) -> NoReturn:
-    Console(stderr=True).print(str(error), style="red", highlight=False, markup=False)
+    Console(stderr=True, soft_wrap=True).print(
+        str(error), style="red", highlight=False, markup=False
+    )
     raise typer.Exit(2)
 
 

@@ -24,6 +24,8 @@ TIMEOUT_UNSEEN_S: Final = 0.025
 """For a node never heard of; each eighth probe waits the whole reply time-out."""
 WHOLE_EACH: Final = 8
 FAILURES: Final = 2
+FEW: Final = 2
+"""So many failing nodes may each have grown slow; more at once is the cable."""
 SLACK_WAIT_S: Final = 0.06
 """A probe waits so long for a pause between the polls of the living."""
 FRAME_S: Final = 0.004
@@ -143,7 +145,12 @@ class Turns:
         usual = max(_usual_s(place), TIMEOUT_SHORTEST_S) * place.margin
         if place.lost:
             usual = max(usual, self._slowest_s)
+        elif place.failures and self._failing() <= FEW:
+            return self._timeout_s  # it may have grown slow; when many are silent the cable is cut
         return min(usual, self._timeout_s)
+
+    def _failing(self) -> int:
+        return sum(1 for p in self._places.values() if p.failures and not p.lost)
 
     def answered(self, address: int, turnaround_s: float, spent_s: float, now: float) -> None:
         """A good reply: its turnaround. Next at once: a handshake is not left half done."""

@@ -183,3 +183,14 @@ def test_after_the_port_was_away_everyone_is_asked_at_once() -> None:
     came = world.now
     world.run(1)
     assert {who for at, who in world.polls if came <= at < came + 0.6} == set(range(32))
+
+
+def test_a_node_that_suddenly_grows_slow_is_given_the_whole_time_unless_many_are_silent() -> None:
+    world = World(32)
+    world.run(3)
+    usual_s = world.turns.timeout_s(5)
+    assert usual_s < 0.05
+    for address, wanted_s in ((5, 0.1), (6, 0.1), (7, None)):
+        world.turns.failed(address, usual_s, world.now)
+        got_s = world.turns.timeout_s(address)
+        assert got_s == wanted_s if wanted_s is not None else got_s < 0.1
