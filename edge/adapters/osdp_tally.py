@@ -6,8 +6,8 @@ import statistics
 from collections import deque
 from typing import Final
 
+from edge.adapters.bus_turns import Place
 from edge.adapters.osdp_node import BusNode
-from edge.adapters.osdp_turns import Place
 from edge.adapters.osdp_wire import Exchange
 from edge.bus.bus_types import NodeStatistics
 

@@ -76,6 +76,9 @@ def _cells(node: NodeStatistics, lang: Lang) -> tuple[Text, ...]:
     state = Text(word, style=COLOURS.get(node.state, "yellow"))
     if node.progress:
         state.append(f"\n{node.progress}")
+    if node.refused:  # a register map that does not fit looks like this
+        told = Words(f"refused {compact(node.refused)}", f"拒绝 {compact(node.refused)}")
+        state.append(f"\n{told.pick(lang)}")
     figures = (
         age(node.last_seen_s, lang),
         f"{node.cycle_ms:.0f}" if node.cycle_ms else "",

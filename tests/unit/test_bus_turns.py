@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from itertools import pairwise
 
-from edge.adapters.osdp_turns import HOLD_LONGEST_S, Turns
+from edge.adapters.bus_turns import HOLD_LONGEST_S, Turns
 
 LOST_AFTER_S = 1.5
 

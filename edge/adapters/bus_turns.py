@@ -1,4 +1,4 @@
-"""Whose turn it is on an OSDP bus. Pure: times come in, addresses go out.
+"""Whose turn it is on a bus. Pure: times come in, addresses go out.
 
 Live nodes in round robin; lost ones are probed in at most LOST_SHARE of the bus's time together,
 each at least every PROBE_LONGEST_S (users.md J4); a node whose change is not yet on disk is left
