@@ -181,8 +181,9 @@ async def test_a_reply_of_another_module_is_not_this_ones(rack: Rack) -> None:
         rack, ModbusDevice(address=1), ModbusDevice(address=2), lost_after_s=0.5
     ) as panel:
         await panel.until(lambda: panel.active(1) and panel.active(2))
-        rack.set(1, 0, 1)
         rack.fault(1, poses_as=2)
+        await panel.polled(1, 1)  # none that was asked before is under way
+        rack.set(1, 0, 1)
         await panel.until(lambda: panel.events(NodeLost), 3)
         assert panel.figures(1).foreign_frames >= 2
         assert [e.node.address for e in panel.events(NodeLost)] == [1]
