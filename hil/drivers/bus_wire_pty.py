@@ -106,8 +106,16 @@ class WirePty:
     def _closed(self) -> None:
         self._epoll.unregister(self.master)
         self.open = False
-        with contextlib.suppress(OSError):
+        try:
             # What it did not read is not kept for who opens it next.
             slave = os.open(self.device, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        except OSError:
+            # A program killed while it had the port to itself: a real port is free again at once,
+            # a pty stays locked to all but root for as long as its master lives.
+            if self.link is not None:
+                self.pull()
+                self.plug()
+            return
+        with contextlib.suppress(OSError, termios.error):
             termios.tcflush(slave, termios.TCIFLUSH)
-            os.close(slave)
+        os.close(slave)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import statistics
+import subprocess
+import sys
 import termios
 import time
 from collections.abc import Iterator
@@ -277,3 +279,41 @@ def test_an_idle_wire_costs_next_to_nothing(wire: BusWire) -> None:
     wait_for("25 ticks", lambda: node.ticks >= 25, 5)
     share = (wire.state()["cpu_s"] - before_s) / (time.monotonic() - began_s)
     assert share < 0.05
+
+
+KILLED = """
+import fcntl, os, signal, sys, termios
+from pathlib import Path
+from hil.drivers.bus_wire import BusWire
+from hil.drivers.process import wait_for
+with BusWire() as wire:
+    path = wire.attach("panel", Path(sys.argv[1]))
+    child = os.fork()
+    if not child:
+        fcntl.ioctl(os.open(path, os.O_RDWR | os.O_NOCTTY), termios.TIOCEXCL)
+        signal.pause()
+    wait_for("the port to be open", lambda: wire.open("panel"), 5)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+    def again():
+        try:
+            return os.open(path, os.O_RDWR | os.O_NOCTTY) + 1
+        except OSError:
+            return 0
+
+    wait_for("the port to be free", again, 5)
+"""
+
+
+def test_a_port_whose_program_was_killed_is_free_again_without_privileges(tmp_path: Path) -> None:
+    """Root opens even what another holds exclusively, and would see nothing of it."""
+    unprivileged = ["setpriv", "--bounding-set=-sys_admin"] if os.geteuid() == 0 else []
+    done = subprocess.run(
+        [*unprivileged, sys.executable, "-c", KILLED, str(tmp_path / "bus")],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
