@@ -87,17 +87,21 @@ class BusService:
         self._token = 0
         self._drivers: dict[str, BusDriver] = {}
         self._unusable: list[tuple[BusConfig, str]] = []
+        keys: NodeKeys | None = None
+        problem = ""
+        if any(bus.protocol == "osdp" for bus in config.buses):
+            try:  # one for all buses
+                keys = NodeKeys(data, config.id, config.bus_keys.master_file)
+            except KeysUnusableError as error:  # the rest of the panel goes on, and says so
+                problem = str(error)
         for bus in config.buses:
             deliver = partial(self._arrived, bus.name)
             if bus.protocol == "modbus":
                 from edge.adapters.modbus_bus import ModbusBus  # pymodbus is slow to load
 
                 self._drivers[bus.name] = ModbusBus(bus, config.modbus_maps, self._loop, deliver)
-                continue
-            try:
-                keys = NodeKeys(data, config.id, config.bus_keys.master_file)
-            except KeysUnusableError as error:  # the rest of the panel goes on, and says so
-                self._unusable.append((bus, str(error)))
+            elif keys is None:
+                self._unusable.append((bus, problem))
             else:
                 from edge.adapters.osdp_bus import OsdpBus
 
@@ -167,14 +171,28 @@ class BusService:
             return Reply(ok=False, reason=f"no such order: {request.what}")
         bus, _, address = request.node.partition(".")
         node = NodeId(bus, int(address))
-        told = self._reports.setdefault(node, self._loop.create_future())
+        match command:
+            case SendFirmware():
+                return await self._update(node, command)
+            case AskReport():
+                return await self._report(node, command)
+            case _:
+                done = await self.command(node, command)
+                return Reply(ok=done.ok, reason=done.detail)
+
+    async def _update(self, node: NodeId, command: SendFirmware) -> Reply:
         why = self._refusals[node] = self._loop.create_future()
         done = await self.command(node, command)
-        if not done.ok and isinstance(command, SendFirmware):
+        if not done.ok:
             with contextlib.suppress(TimeoutError):  # the node tells its reason a poll later
                 return Reply(ok=False, reason=await asyncio.wait_for(why, REPORT_S))
-        if not done.ok or not isinstance(command, AskReport):
-            return Reply(ok=done.ok, reason=done.detail)
+        return Reply(ok=done.ok, reason=done.detail)
+
+    async def _report(self, node: NodeId, command: AskReport) -> Reply:
+        told = self._reports.setdefault(node, self._loop.create_future())
+        done = await self.command(node, command)
+        if not done.ok:
+            return Reply(ok=False, reason=done.detail)
         try:
             return Reply(ok=True, report=await asyncio.wait_for(asyncio.shield(told), REPORT_S))
         except TimeoutError:
