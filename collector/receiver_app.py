@@ -169,7 +169,12 @@ class Receiver:
         stack.callback(self._keeper.close)
         accounts = Accounts(profiles=config.events, mark_code=config.mark_code)
         self._hardware = HardwareReceivers(
-            config.hardware, accounts, self._writer.store, self.line_state, utc_now
+            config.hardware,
+            accounts,
+            self._writer.store,
+            self.line_state,
+            utc_now,
+            frames=self._spool,
         )
         stack.callback(self._hardware.stop)
         self._hardware.start()

@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from collector import CollectorError
 from collector.adapters.automation_port import AutomationPort, OnState, Transport
 from collector.adapters.automation_serial import SerialLine, SerialTransport
 from collector.adapters.automation_tcp import TcpClient, TcpServer
 from collector.adapters.receiver_config import HardwareConfig, address
+from collector.adapters.spool_frames import Frame
 from collector.adapters.spool_sqlite import What
 from protocols.automation.ademco685 import Ademco685
 from protocols.automation.bosch import BoschSia
 from protocols.automation.dialect import Dialect
-from protocols.automation.effects import Content, Malformed
+from protocols.automation.effects import Arrived, Kept, Malformed
 from protocols.automation.machine import Policy
 from protocols.automation.radionics import Radionics6500
 from protocols.automation.reports import Accounts
@@ -33,8 +34,33 @@ DIALECTS: Final[Mapping[str, Callable[[Accounts], Dialect]]] = {
 }
 """`dialect` in `receiver.toml`. `bosch-sia-unchecked`: should a receiver's CRC not be DC-09's."""
 
-Keep = Callable[[Sequence[tuple[UtcTime, str, What]], Callable[[str], None]], None]
-"""`spool_writer.SpoolWriter.store`: commit, then call with "" or why not."""
+
+class Keep(Protocol):
+    """`spool_writer.SpoolWriter`: commit, then call `done` with "" or why not."""
+
+    def __call__(
+        self,
+        items: Sequence[tuple[UtcTime, str, What]],
+        done: Callable[[str], None],
+        *,
+        frame: Frame | None = None,
+    ) -> None:
+        """`frame`: what these came in, kept in the same commit."""
+        ...
+
+
+class Frames(Protocol):
+    """`spool_sqlite.Spool`: hardware receivers' frames that may come again after a restart."""
+
+    def frames(self, line: str) -> list[Kept]:
+        """Those of a line, oldest first."""
+        ...
+
+    def settle(self, line: str) -> None:
+        """Durably forget those without a number. Raises CollectorError."""
+        ...
+
+
 _log = logging.getLogger(__name__)
 
 
@@ -43,7 +69,9 @@ class HardwareError(CollectorError):
 
 
 class HardwareReceivers:
-    """All hardware receivers of one receiver process. Nothing is acknowledged before its commit."""
+    """All hardware receivers of one receiver process. Nothing is acknowledged before its commit.
+    `frames`: where what may come again after a restart is known from.
+    """
 
     def __init__(
         self,
@@ -53,8 +81,10 @@ class HardwareReceivers:
         on_state: OnState,
         utc_now: Callable[[], UtcTime],
         policy: Policy | None = None,
+        frames: Frames | None = None,
     ) -> None:
         self._keep = keep
+        self._frames = frames
         self._utc_now = utc_now
         self._servers: list[TcpServer] = []
         self._ports: dict[str, AutomationPort] = {}
@@ -70,6 +100,8 @@ class HardwareReceivers:
                 self._taken,
                 on_state,
                 on_malformed=_note,
+                on_settled=self._settled,
+                kept=() if frames is None else frames.frames(config.name),
                 policy=times,
             )
 
@@ -115,9 +147,13 @@ class HardwareReceivers:
         self._servers.append(server)
         return server
 
-    def _taken(self, name: str, what: tuple[Content, ...], token: int, repeat: bool) -> None:
-        port = self._ports[name]
-        if repeat:
+    def _settled(self, name: str) -> None:
+        if self._frames is not None:
+            self._frames.settle(name)
+
+    def _taken(self, name: str, arrived: Arrived) -> None:
+        port, token = self._ports[name], arrived.token
+        if arrived.repeat:
             _log.info("%s: the same line again after its acknowledgement; both are kept", name)
 
         def done(why: str) -> None:
@@ -128,7 +164,8 @@ class HardwareReceivers:
                 port.stored(token)
 
         at = self._utc_now()
-        self._keep([(at, name, one) for one in what], done)
+        frame = Frame(name, arrived.kept.frame, arrived.kept.sequence)
+        self._keep([(at, name, one) for one in arrived.what], done, frame=frame)
 
 
 def dialect_of(config: HardwareConfig, accounts: Accounts) -> Dialect:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, Protocol
 
+from collector import CollectorError
 from protocols.automation.dialect import Dialect
-from protocols.automation.effects import Arrived, Back, Content, Effect, Lost, Malformed, Send
+from protocols.automation.effects import Arrived, Back, Effect, Kept, Lost, Malformed, Send
 from protocols.automation.machine import Automation, Policy
 from protocols.instants import Instant
 
-OnTaken = Callable[[str, tuple[Content, ...], int, bool], None]
-"""(port's name, what the frame tells, token, repeat): store it, then call `port.stored(token)`."""
+OnTaken = Callable[[str, Arrived], None]
+"""(port's name, the frame): store it, then call `port.stored(token)`."""
+OnSettled = Callable[[str], None]
+"""(port's name): make durable that what was kept of its frames is settled; raises when it cannot,
+and the acknowledgement stays unsent.
+"""
 OnState = Callable[[str, bool, str], None]
 """(port's name, up, cause): the receiver is heard, or lost."""
 OnMalformed = Callable[[str, Malformed], None]
@@ -57,8 +62,9 @@ class Transport(Protocol):
 class AutomationPort:
     """`transport`: automation_serial.SerialTransport, automation_tcp.TcpClient or TcpServer.
 
-    `on_taken`, `on_state` and `on_malformed` are called in the port's thread and must not block for
-    long; `stored` and `refused` may be called from any thread, also inside `on_taken`.
+    `kept`: frames stored before a restart. `on_taken`, `on_state` and `on_malformed` are called in
+    the port's thread and must not block for long; `stored` and `refused` may be called from any
+    thread, also inside `on_taken`.
     """
 
     def __init__(
@@ -70,10 +76,14 @@ class AutomationPort:
         on_state: OnState,
         *,
         on_malformed: OnMalformed | None = None,
+        on_settled: OnSettled = lambda _name: None,
+        kept: Iterable[Kept] = (),
         policy: Policy | None = None,
     ) -> None:
         self.name = name
         self._machine = Automation(dialect, policy)
+        self._machine.remember(kept, _now())
+        self._on_settled = on_settled
         self._transport = transport
         self._on_taken = on_taken
         self._on_state = on_state
@@ -164,15 +174,19 @@ class AutomationPort:
         for effect in effects:
             if isinstance(effect, Send):
                 try:
+                    if effect.settles:
+                        self._on_settled(self.name)
                     self._transport.write(effect.data)
+                except CollectorError as error:
+                    _log.error("%s: not acknowledged: %s", self.name, error)
                 except OSError as error:  # the reading side sees it too and opens anew
                     _log.warning("%s: answer not sent: %s", self.name, error)
 
     def _tell(self, effect: Effect) -> None:
         match effect:
-            case Arrived(token, what, repeat):
+            case Arrived(token):
                 try:
-                    self._on_taken(self.name, what, token, repeat)
+                    self._on_taken(self.name, effect)
                 except Exception:  # noqa: BLE001 - the host's fault must not end reception
                     _log.exception("%s: frame %d not taken", self.name, token)
                     self.refused(token)

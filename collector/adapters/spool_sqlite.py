@@ -13,19 +13,23 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from collector import CollectorError
+from collector.adapters import spool_frames
+from collector.adapters.spool_frames import Frame
 from collector.adapters.spool_salvage import AckedNote, read_acked, salvage, write_acked
+from protocols.automation.effects import Kept
 from protocols.instants import US_PER_S, UtcTime
 from protocols.mqtt.reception import LineState, Report, Taken, Unrecognised
 
 What = Report | Unrecognised | LineState
+Done = TypeVar("Done")
 
 FILE: Final = "spool.db"
 RESERVE: Final = "spool.reserve"
@@ -98,6 +102,7 @@ class Spool:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._writer = self._open(now)
+            self._writer.executescript(spool_frames.SCHEMA)
             self._reader = _connect(self._path)
             self._epoch, self._acked, self._newest = _head(self._reader)
             write_acked(folder, AckedNote(receiver, self._epoch, self._acked))
@@ -137,20 +142,50 @@ class Spool:
             kept = self._reader.execute("select count(*) from entry").fetchone()[0]
         return SpoolState(self._epoch, self._newest, self._acked, int(kept))
 
-    def append(self, items: Sequence[tuple[UtcTime, str, What]]) -> list[Taken]:
-        """One durable commit of (time, line, what). Raises SpoolError: none of it is kept."""
+    def append(
+        self,
+        items: Sequence[tuple[UtcTime, str, What]],
+        frames: Sequence[tuple[UtcTime, Frame]] = (),
+    ) -> list[Taken]:
+        """One durable commit of (time, line, what), and of the hardware receivers' frames that they
+        came in. Raises SpoolError: none of it is kept.
+        """
         with self._write:
-            try:
-                return self._append(items)
-            except sqlite3.Error as error:
-                if not self._free_reserve():
-                    raise SpoolError(f"the spool took no commit: {error}") from error
-            try:
-                return self._append(items)
-            except sqlite3.Error as error:
-                raise SpoolError(f"the spool took no commit: {error}") from error
+            return self._with_reserve(lambda: self._append(items, frames))
 
-    def _append(self, items: Sequence[tuple[UtcTime, str, What]]) -> list[Taken]:
+    def settle(self, line: str) -> None:
+        """What `line` sent so far is about to be acknowledged (spool_frames). Raises SpoolError."""
+
+        def forget() -> None:
+            with _transaction(self._writer):
+                spool_frames.settle(self._writer, line)
+
+        with self._write:
+            self._with_reserve(forget)
+
+    def frames(self, line: str) -> list[Kept]:
+        """What a hardware receiver may send once more. Nothing when it cannot be read: doubt."""
+        with self._read, contextlib.suppress(sqlite3.Error):
+            return spool_frames.kept(self._reader, line, UtcTime(time.time_ns() // 1000))
+        return []
+
+    def _with_reserve(self, act: Callable[[], Done]) -> Done:
+        """`act`, and once more with the reserve given up. Raises SpoolError."""
+        try:
+            return act()
+        except sqlite3.Error as error:
+            if not self._free_reserve():
+                raise SpoolError(f"the spool took no commit: {error}") from error
+        try:
+            return act()
+        except sqlite3.Error as error:
+            raise SpoolError(f"the spool took no commit: {error}") from error
+
+    def _append(
+        self,
+        items: Sequence[tuple[UtcTime, str, What]],
+        frames: Sequence[tuple[UtcTime, Frame]],
+    ) -> list[Taken]:
         first = self._newest + 1
         taken = [Taken(first + at, *item) for at, item in enumerate(items)]
         with _transaction(self._writer):
@@ -158,6 +193,7 @@ class Spool:
                 "insert into entry(seq, body) values (?, ?)",
                 [(each.seq, msgspec.json.encode(each)) for each in taken],
             )
+            spool_frames.keep(self._writer, frames)
         self._newest += len(taken)
         return taken
 

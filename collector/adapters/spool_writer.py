@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from collector.adapters.spool_frames import Frame
 from collector.adapters.spool_sqlite import Spool, SpoolError, What
 from protocols.instants import UtcTime
 
@@ -22,6 +23,7 @@ Told = Callable[[str], None]
 class _Job:
     items: tuple[tuple[UtcTime, str, What], ...]
     done: Told
+    frame: Frame | None
 
 
 class SpoolWriter:
@@ -43,14 +45,21 @@ class SpoolWriter:
         """Begin."""
         self._thread.start()
 
-    def store(self, items: Sequence[tuple[UtcTime, str, What]], done: Told) -> None:
-        """Keep these in one commit, then call `done("")` in the writer's thread; else `done(why)`.
+    def store(
+        self,
+        items: Sequence[tuple[UtcTime, str, What]],
+        done: Told,
+        *,
+        frame: Frame | None = None,
+    ) -> None:
+        """Keep these in one commit, with the `frame` of a hardware receiver that they came in, then
+        call `done("")` in the writer's thread; else `done(why)`.
 
         Returns at once. When too much waits, `done` is called at once with the reason.
         """
         with self._filled:
             if not self._closing and len(self._jobs) < MOST_WAITING:
-                self._jobs.append(_Job(tuple(items), done))
+                self._jobs.append(_Job(tuple(items), done, frame))
                 self._filled.notify()
                 return
         done("the spool is closing" if self._closing else "too much waits for the spool")
@@ -76,7 +85,8 @@ class SpoolWriter:
     def _commit(self, jobs: Sequence[_Job]) -> None:
         why = ""
         try:
-            self._spool.append([item for job in jobs for item in job.items])
+            frames = [(job.items[0][0], job.frame) for job in jobs if job.frame is not None]
+            self._spool.append([item for job in jobs for item in job.items], frames)
             self.commits += 1
         except SpoolError as error:
             why = str(error)

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protocols.mqtt.reception import Report, Unrecognised
 
 Content = Report | Unrecognised
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A frame as it is stored, for `Automation.remember` after a restart. Without a `sequence` it
+    is kept until an acknowledgement settles it. `age_s`: since it was stored.
+    """
+
+    frame: bytes
+    sequence: bool
+    age_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,19 +26,25 @@ class Arrived:
     thing the frame tells (several channels of one block), at least one.
 
     `repeat`: the same bytes came just before and were acknowledged: an ACK lost on the way, or the
-    same thing twice. It is stored all the same; doubt leaves two.
+    same thing twice. It is stored all the same; doubt leaves two. `kept`: what to store with it, so
+    that the frame is known after a restart too.
     """
 
     token: int
     what: tuple[Content, ...]
-    repeat: bool = False
+    repeat: bool
+    kept: Kept
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Write these bytes to the receiver."""
+    """Write these bytes to the receiver. `settles`: they acknowledge a frame without a number. Then
+    all frames kept so far are to be forgotten durably before: else, after a restart, the same thing
+    happening twice would pass for a repeat.
+    """
 
     data: bytes
+    settles: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from protocols.automation.dialect import Bad, Beat, Dialect, Line
-from protocols.automation.effects import Arrived, Back, Effect, Lost, Malformed, Send
+from protocols.automation.effects import Arrived, Back, Effect, Kept, Lost, Malformed, Send
 from protocols.automation.framing import MAX_SHOWN, Noise, Splitter
 from protocols.instants import Instant, later
 
@@ -24,7 +25,9 @@ class Policy:
     message). `ack_s`: how long it waits for an ACK before it repeats; a later ACK is not sent, for
     the receiver may be sending something else by then. `repeat_s`: the same bytes within this time
     are a repeat where we never acknowledged, and may be one where we did; with sequence numbers
-    they certainly are within `sequence_s`. `frame_s`: a frame not whole by then is dropped.
+    they certainly are within `sequence_s`. `restart_s`: the same for one stored, and surely never
+    acknowledged, before a restart: it comes again at a heartbeat acknowledged after it.
+    `frame_s`: a frame not whole by then is dropped.
     `naks`: that many in a row, then silence (a Bosch skips a message at the third).
     """
 
@@ -33,6 +36,7 @@ class Policy:
     ack_s: float = 4.0
     repeat_s: float = 20.0
     sequence_s: float = 600.0
+    restart_s: float = 120.0
     frame_s: float = 2.0
     naks: int = 2
 
@@ -44,6 +48,8 @@ class _Open:
     token: int
     arrived_at: Instant
     stored_at: Instant | None = None
+    before: bool = False
+    """Stored before a restart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,17 @@ class Automation:
         self._gone: tuple[str, Instant] | None = None
         self.repeats = 0
         self.malformed = 0
+
+    def remember(self, kept: Iterable[Kept], now: Instant) -> None:
+        """Frames stored before a restart: the receiver may send them once more."""
+        for one in kept:
+            at = later(now, -one.age_s)
+            if one.sequence:
+                self._answered[one.frame] = _Answered(at, sequence=True)
+            else:
+                self._open[one.frame] = _Open(0, at, at, before=True)
+        _bound(self._open)
+        _bound(self._answered)
 
     def connected(self, now: Instant) -> list[Effect]:
         """The transport is open; from now on silence counts."""
@@ -167,7 +184,7 @@ class Automation:
             if now <= later(known.arrived_at, self._policy.repeat_s):
                 self.repeats += 1  # its ACK waits for the store
                 return []
-        elif known is not None and now <= self._until(known.stored_at, line):
+        elif known is not None and now <= self._until(known.stored_at, line, before=known.before):
             self.repeats += 1  # stored too late for its ACK, which the receiver never got
             return self._acknowledge(frame, line, now)
         before = self._answered.get(frame)
@@ -180,20 +197,25 @@ class Automation:
         self._next += 1
         self._open[frame] = _Open(token, now)
         _bound(self._open)
-        return [Arrived(token, line.what, repeat)]
+        return [Arrived(token, line.what, repeat, Kept(frame, line.sequence))]
 
-    def _until(self, at: Instant | None, line: Line) -> Instant:
+    def _until(self, at: Instant | None, line: Line, *, before: bool = False) -> Instant:
         assert at is not None
         policy = self._policy
-        return later(at, policy.sequence_s if line.sequence else policy.repeat_s)
+        unnumbered_s = policy.restart_s if before else policy.repeat_s
+        return later(at, policy.sequence_s if line.sequence else unnumbered_s)
 
     def _acknowledge(self, frame: bytes, line: Line, now: Instant) -> list[Effect]:
         self._open.pop(frame, None)
+        # A receiver goes on only behind what was acknowledged, so what waited from before a restart
+        # is not coming any more: the same bytes from now on tell of something new.
+        for old in [each for each, one in self._open.items() if one.before]:
+            del self._open[old]
         self._answered.pop(frame, None)
         self._answered[frame] = _Answered(now, line.sequence)
         _bound(self._answered)
         self._asking = None
-        return [Send(line.ack)]
+        return [Send(line.ack, settles=not line.sequence)]
 
     def _stuck(self, now: Instant) -> bool:
         """Nothing gets stored: unanswered heartbeats make the receiver tell its own operator."""

@@ -18,6 +18,7 @@ from collector.adapters.automation_hosting import (
 from collector.adapters.automation_sim import PtyTransport, ReceiverSim
 from collector.adapters.automation_tcp import TcpClient, TcpServer
 from collector.adapters.receiver_config import HardwareConfig
+from collector.adapters.spool_frames import Frame
 from collector.adapters.spool_sqlite import Spool, What
 from collector.adapters.spool_writer import SpoolWriter
 from protocols.automation.encoding import Ademco685Encoder, BoschEncoder, SurGardEncoder
@@ -104,12 +105,17 @@ def test_nothing_is_acknowledged_that_the_spool_refused(tmp_path: Path) -> None:
     asked: list[int] = []
     with spool_in(tmp_path) as (spool, writer):
 
-        def keep(items: Sequence[tuple[UtcTime, str, What]], done: Callable[[str], None]) -> None:
+        def keep(
+            items: Sequence[tuple[UtcTime, str, What]],
+            done: Callable[[str], None],
+            *,
+            frame: Frame | None = None,
+        ) -> None:
             asked.append(len(items))
             if refusing[0]:
                 done("disk full")
             else:
-                writer.store(items, done)
+                writer.store(items, done, frame=frame)
 
         hosts = HardwareReceivers(
             [HardwareConfig("bosch", "bosch-sia", listen="127.0.0.1:0")],
@@ -151,6 +157,6 @@ def test_a_configuration_that_cannot_work_says_how_to_mend_it() -> None:
             ),
         ):
             with pytest.raises(HardwareError, match=text):
-                HardwareReceivers([given], Accounts(), lambda *_: None, lambda *_: None, now)
+                HardwareReceivers([given], Accounts(), lambda *_, **__: None, lambda *_: None, now)
     finally:
         taken.shut()

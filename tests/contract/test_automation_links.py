@@ -95,7 +95,7 @@ def link(dialect: str, medium: str, habits: Habits = HABITS) -> Iterator[Link]:
         "one",
         make_dialect(),
         ours,
-        lambda _, what, token, repeat: taken.put((what, token, repeat)),
+        lambda _, one: taken.put((one.what, one.token, one.repeat)),
         lambda _, up, cause: states.append((up, cause)),
         on_malformed=lambda _, bad: malformed.append(bad.reason),
         policy=POLICY,
