@@ -71,8 +71,8 @@ class PhoneConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """`fallback`: how long MQTT has. Hold-up and duress."""
     wait_fire_s: Annotated[float, Meta(ge=0, le=60)] = 3
     """Fire, gas, water, medical."""
-    wait_burglary_s: Annotated[float, Meta(ge=0, le=90)] = 10
-    """Burglary; tampers too."""
+    wait_burglary_s: Annotated[float, Meta(ge=0, le=60)] = 10
+    """Burglary; tampers too. A call takes 15 to 25 s more, and an alarm has 90 s (users.md M1)."""
     wait_trouble_s: Annotated[float, Meta(ge=1, le=3600)] | None = 60
     """None: troubles never go by phone."""
     wait_open_close_s: Annotated[float, Meta(ge=1, le=3600)] | None = None
@@ -96,7 +96,7 @@ class PhoneConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Retries slow down to this, and never stop (users.md L4)."""
     failed_calls_per_hour: Annotated[int, Meta(ge=12, le=120)] = 32
     """No redial storm: not more calls in any hour that deliver nothing, a quarter of it in any 15
-    minutes; two of these are kept for hold-ups."""
+    minutes; two of these are kept for hold-ups, two more for other alarms."""
     line_check_s: Annotated[float, Meta(ge=60, le=86_400)] | None = None
     """Listen for the dial tone so often, for lines that do not tell their voltage. None: every
     120 s on a modem (users.md M2), never on a socket, which tells by itself."""

@@ -23,7 +23,7 @@ _SENT: Final = re.compile(r"(\d{1,16}):(\d{1,16})(\*?)x(\d{1,3})")
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One Record as it went over the line: sent whole `tries` times; `kissed`: and acknowledged,
+    """One Record as it went over the line: its sending begun `tries` times; `kissed`: acknowledged,
     so that the receiver holds it at least once. Not kissed: it may hold it 0 to `tries` times.
     """
 

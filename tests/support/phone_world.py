@@ -42,6 +42,8 @@ class FarEnd:
     """What the line and the receiver do. Times in ms. None: it never comes."""
 
     no_line: str | None = None
+    keeps_line: bool = False
+    """In use, and whoever cuts in gets no line either."""
     dial_tone_ms: int | None = 400
     dial_ms: int = 800
     busy: bool = False
@@ -81,6 +83,7 @@ class ModelLine:
         self._queue: list[tuple[int, int, LineInput]] = []
         self._count = itertools.count()
         self._tone_end: Instant | None = None
+        self._playing = ""
 
     def at(self, ms: float, given: LineInput) -> None:
         when = self.now + round(ms * NS_PER_MS)
@@ -97,7 +100,7 @@ class ModelLine:
         if isinstance(given, ToneHeard) and not given.on:
             self._tone_end = self.now
         if isinstance(given, Played):
-            self.whole.append(self.plays[-1][1])
+            self.whole.append(self._playing)
         return given
 
     def _clear(self) -> None:
@@ -123,7 +126,8 @@ class ModelLine:
             case Seize(force):
                 assert not self.off_hook
                 self.seizes.append((now, force))
-                if far.no_line is not None and not (far.no_line == "in_use" and force):
+                takes = far.no_line == "in_use" and force and not far.keeps_line
+                if far.no_line is not None and not takes:
                     self.at(20, NoLine(far.no_line))
                     return
                 self.off_hook = True
@@ -163,7 +167,8 @@ class ModelLine:
     def _play(self, what: tuple[object, ...]) -> None:
         (digits,) = what
         assert isinstance(digits, Digits)
-        self.plays.append((self.now, digits_of(digits.keys)))
+        self._playing = digits_of(digits.keys)
+        self.plays.append((self.now, self._playing))
         far = self.far
         length_ms = len(digits.keys) * (digits.on_ms + digits.off_ms)
         if far.drop_in_play_ms is not None:

@@ -303,7 +303,7 @@ def test_listen_in_comes_last_and_an_alarm_ends_it() -> None:
     assert site.ends() == []
     site.record(HOLDUP)
     site.run(30)
-    assert site.ends()[0].detail == "alarm"
+    assert site.ends()[0].detail == "something to tell"
     assert HOLDUP in site.kissed
 
 
@@ -321,3 +321,151 @@ def test_a_call_that_ends_badly_is_told_with_its_cause() -> None:
     site.run(40)
     assert isinstance(site.dialler.view(site.now).last, Ended)
     assert site.ends()[0].cause is Cause.VOICE_ANSWER
+
+
+TAMPER = PanelEvent(Code.ZONE_TAMPER, area=1, zone=5)
+TROUBLE = PanelEvent(Code.MAINS_FAIL)
+
+
+def _silent_after(blocks: int) -> FarEnd:
+    """A receiver whose kiss-offs are not heard after so many blocks."""
+    return FarEnd(kisses=lambda n: n <= blocks)
+
+
+def test_a_mark_that_was_lost_after_an_alarm_gets_one_call_of_its_own() -> None:
+    far = _silent_after(1)
+    site = PhoneSite(phone_config(policy=DUAL), far)
+    key = site.record(BURGLARY)
+    site.run(29, lambda: bool(site.ends()))
+    assert site.ends()[0].cause is Cause.NO_KISS_OFF
+    far.kisses = lambda n: True
+    site.run(29)
+    assert len(site.calls()) == 2
+    assert site.batches() == [f"sent=1:{key.seq}*x1"] * 2
+    assert site.memory.unmarked == ()
+
+
+def test_a_mark_nobody_ever_hears_costs_one_call_an_alarm_and_no_more() -> None:
+    site = PhoneSite(phone_config(policy=DUAL, test_s=86_400), _silent_after(1))
+    site.run(400)  # the first test call is over
+    site.line.received.clear()
+    before = len(site.calls())
+    site.record(BURGLARY)
+    site.run(6 * 3600)
+    assert len(site.calls()) == before + 2
+    site.line.received.clear()
+    site.record(TROUBLE)
+    site.run(6 * 3600)
+    assert len(site.calls()) == before + 3, "what is no alarm waits for the next call"
+
+
+def test_what_a_killed_panel_sent_and_did_not_mark_is_marked_soon_after_its_start() -> None:
+    far = _silent_after(1)
+    site = PhoneSite(phone_config(policy=DUAL), far)
+    site.run(400)
+    site.line.received.clear()
+    site.record(BURGLARY)
+    site.run(60, lambda: BURGLARY in site.kissed)
+    site.restart()
+    far.kisses = lambda n: True
+    site.run(330)
+    assert site.batches()[-1].endswith(":3*x1"), site.batches()
+    assert site.memory.unmarked == ()
+
+
+def test_a_panel_killed_in_the_last_digit_knows_that_the_receiver_may_hold_the_block() -> None:
+    site = PhoneSite(phone_config(policy=DUAL), FarEnd())
+    key = site.record(BURGLARY)
+    site.run(30, lambda: bool(site.line.plays))
+    site.restart()
+    site.run(28)
+    assert site.batches() == [f"sent=1:{key.seq}*x2"]
+
+
+def test_a_long_queue_is_marked_between_its_reports() -> None:
+    site = PhoneSite(phone_config(policy=DUAL))
+    events = [PanelEvent(Code.BURGLARY, area=1, zone=1 + n) for n in range(150)]
+    for event in events:
+        site.record(event)
+    site.run(900, lambda: bool(site.ends()))
+    codes = [code for code in site.codes_received() if code != 602]
+    runs = "".join("m" if code == 780 else "r" for code in codes).split("m")
+    assert [len(run) for run in runs] == [56, 56, 38, 0]
+    listed = [part.split(":")[1].split("*")[0] for text in site.batches() for part in
+              text.removeprefix("sent=").split(",")]  # fmt: skip
+    assert set(map(str, range(1, 151))) <= set(listed)
+    assert len(listed) == len(set(listed)), "each in one list"
+    assert len(site.calls()) == 1
+
+
+def test_failed_to_communicate_is_over_also_when_a_restart_lay_between() -> None:
+    far = FarEnd(busy=True)
+    site = PhoneSite(phone_config(policy=DUAL), far)
+    site.record(BURGLARY)
+    site.run(3600)
+    told = [e.on for _, e in site.log if isinstance(e, NotCommunicated)]
+    assert told == [True]
+    site.restart()
+    far.busy = False
+    site.run(60)
+    told = [e.on for _, e in site.log if isinstance(e, NotCommunicated)]
+    assert told == [True, False]
+
+
+def test_after_a_dead_line_the_alarm_goes_at_once_however_often_it_was_tried() -> None:
+    far = FarEnd(no_line="no_voltage")
+    site = PhoneSite(phone_config(policy=DUAL), far)
+    site.give(LineStatus(False, "no_voltage"))
+    for zone in range(1, 9):
+        site.record(PanelEvent(Code.BURGLARY, area=1, zone=zone))
+        site.run(30)
+    far.no_line = None
+    site.give(LineStatus(True))
+    site.run(20)
+    assert [e for e in site.kissed if e.code == Code.BURGLARY], "not after a quarter of an hour"
+
+
+def test_a_line_that_flaps_makes_no_more_calls_than_it_may() -> None:
+    site = PhoneSite(phone_config(policy=DUAL), FarEnd(cut_in_play_ms=700))
+    site.record(BURGLARY)
+    for _ in range(240):
+        site.give(LineStatus(False, "no_voltage"))
+        site.run(6)
+        site.give(LineStatus(True))
+        site.run(24)
+    times = [at for at, _ in site.calls()]
+    busiest = max(sum(1 for at in times if start <= at < start + 3600) for start in times)
+    assert busiest <= site.config.failed_calls_per_hour
+    assert (1, 1) in site.owed
+
+
+def test_a_tamper_does_not_queue_behind_the_calls_of_troubles() -> None:
+    site = PhoneSite(phone_config(policy=DUAL))
+    site.run(400)
+    for _ in range(12):
+        site.record(TROUBLE)
+        site.run(25)
+    site.record(TAMPER)
+    site.run(60)
+    assert TAMPER in site.kissed
+
+
+def test_a_new_tamper_does_not_sit_out_the_back_off_of_a_trouble() -> None:
+    far = FarEnd(answer_ms=None)
+    site = PhoneSite(phone_config(policy=DUAL), far)
+    site.record(TROUBLE)
+    site.run(1200)
+    far.answer_ms = 1000
+    site.record(TAMPER)
+    site.run(20)
+    assert TAMPER in site.kissed
+    assert site.line.seizes[-1][1] is True, "and takes the line from a person"
+
+
+def test_a_line_that_stays_in_use_though_an_alarm_takes_it_is_a_failed_call() -> None:
+    far = FarEnd(no_line="in_use", keeps_line=True)
+    site = PhoneSite(phone_config(policy=DUAL), far)
+    site.record(HOLDUP)
+    site.run(3600)
+    assert len(site.calls()) <= site.config.failed_calls_per_hour
+    assert [e.on for _, e in site.log if isinstance(e, NotCommunicated)] == [True]

@@ -17,7 +17,7 @@ from edge.reporting.phone.call_types import (
     Note,
     Order,
     Ready,
-    Sent,
+    Sending,
     Step,
 )
 from edge.reporting.phone.ear import HandshakeEar, KissOffEar
@@ -41,7 +41,7 @@ from edge.reporting.phone.line import (
 )
 from protocols.contact_id.message import keys_of
 from protocols.instants import NS_PER_MS, NS_PER_S, Instant, later
-from protocols.tones.elements import Digits, Progress, ProgressHeard, ToneHeard
+from protocols.tones.elements import DigitHeard, Digits, Progress, ProgressHeard, ToneHeard
 
 SEIZE_S: Final = 6.0
 DIAL_S: Final = 40.0
@@ -51,6 +51,8 @@ SPEAK_S: Final = 4.0
 """So long after a block at the latest it is repeated, whatever tones there are."""
 PLAYED_SLACK_MS: Final = 120
 """How late a line may tell that it has played: frames and buffers on the way out."""
+RELEASE_KEY: Final = "#"
+"""What the operator presses when listening-in may end."""
 GONE_TONES: Final = (Progress.BUSY, Progress.CONGESTION, Progress.DIAL_TONE)
 """What the exchange plays when the far end has hung up."""
 
@@ -134,6 +136,8 @@ class Call:
                 return self._busy(now, "signalled")
             case ToneHeard():
                 return self._tone(given, now)
+            case DigitHeard(key=key) if self.step is Step.VOICE and key == RELEASE_KEY:
+                return self.hang_up(now, Cause.DONE, f"listen-in ended: {key} heard")
             case ProgressHeard(progress=progress):
                 return self._progress(progress, now)
             case Seized() | Dialled() | Connected() | Played():
@@ -201,7 +205,7 @@ class Call:
                 self._ear.forget()
                 self._speak_at = later(now, SPEAK_S)
                 self._to(Step.KISS, later(now, self._times.kiss_start_s))
-                return [Sent(self._block, self._tries)]
+                return []
             case _:
                 return []
 
@@ -318,7 +322,7 @@ class Call:
         length_s = len(block.digits) * (times.digit_ms + times.gap_ms) / 1000
         self._to(Step.SENDING, later(now, length_s + PLAY_SLACK_S))
         again = [Note("repeat", f"try {self._tries}")] if self._tries > 1 else []
-        return [*again, Order(Play((digits,)))]
+        return [*again, Sending(block, self._tries), Order(Play((digits,)))]
 
     # -- ending ----------------------------------------------------------------------------------
 
@@ -342,6 +346,9 @@ class Call:
 
     def _drop(self, now: Instant, cause: str, *, release: bool) -> list[CallEffect]:
         """The far end is gone. A kiss-off that was long enough by then counts."""
+        if self.step is Step.VOICE:  # who listened has heard enough
+            self._end = Ended(Cause.DONE, f"listen-in ended: {cause or 'far end'}", self.step)
+            return self._over()
         effects: list[CallEffect] = []
         detail = cause
         if self.step is Step.KISS and self._kiss.long_enough(now) and self._block is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from edge.config_phone import DialToneWait, PhoneConfig
 from edge.reporting.phone.line import LineOrder
 
 
@@ -34,6 +35,17 @@ class CallTimes:
     tries: int = 4
     digit_ms: int = 50
     gap_ms: int = 50
+
+
+def times_of(config: PhoneConfig) -> CallTimes:
+    """As the panel file wants them."""
+    return CallTimes(
+        dial_tone_s=config.dial_tone_s,
+        blind=config.dial_tone is DialToneWait.BLIND,
+        answer_s=config.answer_s,
+        digit_ms=config.digit_ms,
+        gap_ms=config.gap_ms,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +108,10 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """The block has gone out whole for the `tries`th time in this call."""
+class Sending:
+    """The block begins to go out, for the `tries`th time in this call: from now on the receiver may
+    hold it, whatever becomes of the call or of us.
+    """
 
     block: Block
     tries: int
@@ -127,4 +141,4 @@ class Ended:
     at: Step = Step.IDLE
 
 
-CallEffect = Order | Ready | Sent | Kissed | Note | Ended
+CallEffect = Order | Ready | Sending | Kissed | Note | Ended

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge.config_phone import DialToneWait, PhoneConfig
+from edge.config_phone import PhoneConfig
 from edge.journal.record_types import OwedKey
-from edge.reporting.phone.agenda import Asked, Going, What
+from edge.reporting.phone.agenda import Asked, Going, Listening, What
 from edge.reporting.phone.call import Call
 from edge.reporting.phone.call_types import (
     Block,
     CallEffect,
-    CallTimes,
     Cause,
     Ended,
     Kissed,
     Note,
     Order,
     Ready,
-    Sent,
+    Sending,
     Step,
+    times_of,
 )
 from edge.reporting.phone.dialler_types import (
     CallAsked,
@@ -44,6 +44,7 @@ from edge.reporting.phone.dialler_types import (
     Settled,
 )
 from edge.reporting.phone.line import LineInput, LineStatus
+from edge.reporting.phone.marks import Marks, begins_alarm
 from edge.reporting.phone.owed_queue import OwedQueue
 from edge.reporting.phone.path_truth import PhoneTruth
 from edge.reporting.phone.policy import (
@@ -54,14 +55,12 @@ from edge.reporting.phone.policy import (
     meant_for_phone,
     wait_s,
 )
-from edge.reporting.phone.redial import Redial
+from edge.reporting.phone.redial import URGENT, Redial
 from edge.reporting.phone.rhythm import Rhythm
-from edge.reporting.phone.unmarked import Unmarked
 from protocols.contact_id.mapping import mark_message
 from protocols.contact_id.message import encode
 from protocols.instants import NS_PER_S, Instant, later
 from protocols.panel_event import Code, PanelEvent, Priority
-from protocols.phone_batch import batch_event
 
 RECORD_WAIT_S: Final = 1.0
 """The call waits so long for the journal to number a batch; else the next call's mark covers it."""
@@ -79,23 +78,14 @@ class Dialler:
         self, config: PhoneConfig, seed: int, memory: Memory | None = None, *, mqtt: bool = True
     ) -> None:
         self._config = config
-        self._marks = config.marks and mqtt
-        self._call = Call(
-            CallTimes(
-                dial_tone_s=config.dial_tone_s,
-                blind=config.dial_tone is DialToneWait.BLIND,
-                answer_s=config.answer_s,
-                digit_ms=config.digit_ms,
-                gap_ms=config.gap_ms,
-            )
-        )
+        self._call = Call(times_of(config))
         self._queue = OwedQueue()
         self._redial = Redial(
             config.redial_s, config.redial_max_s, config.failed_calls_per_hour, seed
         )
         self._truth = PhoneTruth()
         self._kept = Memory() if memory is None else memory
-        self._unmarked = Unmarked(self._kept.unmarked)
+        self._marks = Marks(self._kept.unmarked, on=config.marks and mqtt)
         self._mqtt_up = mqtt
         self._number = 0
         self._going: Going | None = None
@@ -106,8 +96,12 @@ class Dialler:
         self._alarmed = False
         self._kisses = 0
         self._checking = False
+        self._priority = int(Priority.LOG)
+        """Of what the call under way was begun for."""
+        self._listening = Listening()
         self._rhythm = Rhythm(config, self._kept.test_at)
-        self._untold = False
+        self._untold: bool | None = None
+        """FAILED_TO_COMMUNICATE stands. None: from before the start, perhaps."""
         self._last: Ended | None = None
 
     def owed(self) -> int:
@@ -145,9 +139,10 @@ class Dialler:
             case CallAsked(by):
                 self._redial.hurry(now)
                 effects += self._test(now, Code.MANUAL_TEST, by)
-            case EndListenIn():
+            case EndListenIn(by):
                 if self._call.step is Step.VOICE:
-                    effects += self._from_call(self._call.hang_up(now, detail="ordered"), now)
+                    why = f"released {by}".rstrip()
+                    effects += self._from_call(self._call.hang_up(now, detail=why), now)
             case _:
                 effects += self._from_line(given, now)
         return effects + self.tick(now)
@@ -155,7 +150,8 @@ class Dialler:
     def tick(self, now: Instant) -> list[DiallerEffect]:
         """Let time pass."""
         effects: list[DiallerEffect] = []
-        self._rhythm.begin(now, self._redial.jitter)
+        if self._rhythm.begin(now, self._redial.jitter):
+            self._marks.start(now)
         effects += self._truth.tick(now)
         if self._rhythm.test_due(now):
             effects += self._test(now, Code.PERIODIC_TEST)
@@ -174,6 +170,7 @@ class Dialler:
         if self._call.up:
             times.append(self._call.deadline())
             times.append(self._asked.until if self._asked is not None else None)
+            times.append(self._listening.until if self._call.step is Step.VOICE else None)
         else:
             times.append(self._start_at())
             times.append(self._rhythm.check_at)
@@ -215,30 +212,43 @@ class Dialler:
     def _start_at(self) -> Instant | None:
         """When the next call may begin for what is due; None: nothing is."""
         first = self._queue.first()
-        return None if first is None else self._redial.may_start_at(first[0])
+        if first is not None:
+            return self._redial.may_start_at(first[0])
+        at = self._marks.call_at
+        return None if at is None else max(at, self._redial.may_start_at(Priority.TEST))
 
     def _begin(self, now: Instant) -> list[DiallerEffect]:
-        first = self._queue.first()
-        if first is not None and now >= self._redial.may_start_at(first[0]):
-            numbers = self._config.numbers
-            number = numbers[self._number % len(numbers)]
-            self._open_call(checking=False)
-            why = f"{first[1].event.code} owed, {self.owed()} in all"
-            started = self._call.start(
-                number, now, force=first[0] <= Priority.BURGLARY, pulse=self._config.pulse
-            )
-            return [Calling(number, why), *self._from_call(started, now)]
+        start_at = self._start_at()
+        if start_at is not None and now >= start_at:
+            return self._begin_call(now)
         if self._rhythm.check_due(now):
-            self._open_call(checking=True)
+            self._open_call(Priority.LOG, checking=True)
             return [Calling("", "line check"), *self._from_call(self._call.start("", now), now)]
         return []
 
-    def _open_call(self, *, checking: bool) -> None:
+    def _begin_call(self, now: Instant) -> list[DiallerEffect]:
+        first = self._queue.first()
+        if first is None:
+            self._open_call(Priority.TEST, checking=False)
+            why = "mark of an alarm that is told"
+        else:
+            self._open_call(first[0], checking=False)
+            why = f"{first[1].event.code} owed, {self.owed()} in all"
+        numbers = self._config.numbers
+        number = numbers[self._number % len(numbers)]
+        started = self._call.start(
+            number, now, force=self._priority <= URGENT, pulse=self._config.pulse
+        )
+        return [Calling(number, why), *self._from_call(started, now)]
+
+    def _open_call(self, priority: int, *, checking: bool) -> None:
+        self._priority = priority
         self._checking = checking
         self._going = self._asked = self._ready = None
         self._not_now.clear()
         self._alarmed = False
         self._kisses = 0
+        self._marks.call_begins(alone=not checking and self._queue.first() is None)
 
     def _in_call(self, now: Instant) -> list[DiallerEffect]:
         """Between blocks: whatever waited for the journal, or for something to say."""
@@ -249,16 +259,19 @@ class Dialler:
             return [Note("record_missing", late.what.value), *self._in_call(now)]
         if call.step is Step.VOICE:
             first = self._queue.first()
-            if first is not None and first[0] <= Priority.FIRE:
-                return self._from_call(call.hang_up(now, detail="alarm"), now)
+            if self._listening.gives_way(None if first is None else first[0], now):
+                return self._from_call(call.hang_up(now, detail="something to tell"), now)
         if self._going is None and call.step in (Step.PAUSE, Step.READY):
             return self._next(now)
         return []
 
     def _next(self, now: Instant) -> list[DiallerEffect]:
-        """The most urgent report; else the mark; else listen-in; else the end."""
+        """The most urgent report, with a mark between them when a list is full; else the mark; else
+        listen-in; else the end.
+        """
         first = self._queue.first()
-        if first is not None:
+        marking = What.MARK not in self._not_now
+        if first is not None and not (marking and self._marks.full(first[0])):
             item = first[1]
             digits = digits_of_event(item.event, self._config.account)
             if digits is None:  # `wait_s` asked the same table: cannot be
@@ -270,9 +283,8 @@ class Dialler:
             return self._send_ready(ready.what, ready.item, now)
         if self._asked is not None:
             return []  # the pause before the block is the journal's time; then the call waits
-        if self._marks and self._unmarked and What.MARK not in self._not_now:
-            event = batch_event(self._unmarked.batch())
-            return self._ask(event, What.MARK, now)
+        if marking and self._marks.wanted:
+            return self._ask(self._marks.event(), What.MARK, now)
         if self._alarmed and self._config.listen_in_s and What.LISTEN_IN not in self._not_now:
             self._not_now.add(What.LISTEN_IN)
             return self._ask(PanelEvent(LISTEN_IN, detail=BY_PHONE), What.LISTEN_IN, now)
@@ -315,24 +327,24 @@ class Dialler:
                     effects.append(each)
                 case Ready():
                     effects += self._next(now)
-                case Sent():
-                    effects += self._sent()
+                case Sending():
+                    effects += self._sending()
                 case Kissed():
                     effects += self._kissed(now)
                 case Ended():
                     effects += self._ended(each, now)
         return effects
 
-    def _sent(self) -> list[DiallerEffect]:
+    def _sending(self) -> list[DiallerEffect]:
         going = self._going
-        if going is None or going.what is What.MARK or not self._marks:
+        if going is None or going.what is What.MARK:
             return []
         # A list asked for before this block lacks it, and its mark would close what it lacks.
         if self._ready is not None and self._ready.what is What.MARK:
             self._ready = None
         if self._asked is not None and self._asked.what is What.MARK:
             self._asked = None
-        self._unmarked.sent(going.item.key)
+        self._marks.sending(going.item.key)
         return self._keep()
 
     def _kissed(self, now: Instant) -> list[DiallerEffect]:
@@ -341,19 +353,18 @@ class Dialler:
         item = going.item
         self._kisses += 1
         effects: list[DiallerEffect] = [*self._truth.kissed()]
-        if self._untold:
+        if self._untold is not False:
             self._untold = False
             effects.append(NotCommunicated(False, "phone"))
         if going.what is What.MARK:
-            self._unmarked.marked(item.event)
+            self._marks.marked(item.event)
             return [*effects, *self._keep()]
         self._queue.settle(item.key)
-        if self._marks:
-            self._unmarked.kissed(item.key)
+        self._marks.kissed(item.key, item.event)
         if item.event.code in (Code.PERIODIC_TEST, Code.MANUAL_TEST):
             self._rhythm.test_told(now)
             effects.append(Note("test_kissed_off", item.event.detail))
-        self._alarmed = self._alarmed or item.key.priority <= Priority.BURGLARY
+        self._alarmed = self._alarmed or begins_alarm(item.event)
         effects += [Settled((item.key,), kissed=True), *self._keep()]
         if going.what is What.LISTEN_IN:
             until = later(now, self._config.listen_in_s)
@@ -366,18 +377,21 @@ class Dialler:
         if announced is not None and announced.what is What.LISTEN_IN:
             effects.append(Settled((announced.item.key,), kissed=False))
         self._going = self._asked = self._ready = None
+        self._listening.until = None
         if self._checking:
             return [*effects, *self._checked(ended, now)]
         self._last = ended
+        self._marks.call_over(now)
         if ended.cause is Cause.DONE:
             self._number = 0
-            self._redial.succeeded(now)
-        elif ended.cause is Cause.IN_USE:
+            self._redial.succeeded(now, self._priority)
+        elif ended.cause is Cause.IN_USE and self._priority > URGENT:
             self._redial.in_use(now)
             effects += self._truth.in_use(now)
         else:
             delivered = self._kisses > 0
-            self._redial.failed(now, delivered=delivered)
+            dialled = ended.at not in (Step.SEIZING, Step.DIAL_TONE)
+            self._redial.failed(now, self._priority, delivered=delivered, dialled=dialled)
             if not delivered:
                 self._number += 1
             effects += self._truth.call_failed(ended.cause, now, delivered=delivered)
@@ -403,11 +417,11 @@ class Dialler:
 
     def _line_back(self, now: Instant) -> None:
         """A fault of the line is over: prove the path at once (users.md M2)."""
-        self._redial.hurry(now)
+        self._redial.line_back(now)
         self._rhythm.test_within(now, AFTER_FAULT_S)
 
     def _keep(self) -> list[DiallerEffect]:
-        memory = Memory(self._unmarked.all(), self._rhythm.test_at)
+        memory = Memory(self._marks.all(), self._rhythm.test_at)
         if memory == self._kept:
             return []
         self._kept = memory

@@ -64,7 +64,9 @@ class CallAsked:
 
 @dataclass(frozen=True, slots=True)
 class EndListenIn:
-    """Hang up a call that is held for voice."""
+    """Hang up a call that is held for voice. `by`: who says so."""
+
+    by: str = ""
 
 
 DiallerInput = OwePhone | Elsewhere | MqttPath | Forget | CallAsked | EndListenIn | LineInput

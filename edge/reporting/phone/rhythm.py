@@ -20,19 +20,26 @@ class Rhythm:
     def __init__(self, config: PhoneConfig, test_at: Instant | None) -> None:
         self.test_at = test_at
         self.check_at: Instant | None = None
+        self._begun = False
         self._testing: Instant | None = None
         self._test_s = config.test_s
         self._check_s = config.line_check_s
         if self._check_s is None and config.line.driver is LineDriver.MODEM:
             self._check_s = MODEM_CHECK_S
 
-    def begin(self, now: Instant, jitter: Callable[[], float]) -> None:
-        """Set what is not set yet."""
+    def begin(self, now: Instant, jitter: Callable[[], float]) -> bool:
+        """Set what is not set yet. True the first time."""
+        if self._begun:
+            return False
+        self._begun = True
         if self.test_at is None:
             low_s, high_s = FIRST_TEST_S
             self.test_at = later(now, low_s + (high_s - low_s) * jitter())
-        if self.check_at is None and self._check_s is not None:
+        # Kept under another configuration, or on a disk that lies: never later than it should be.
+        self.test_at = min(self.test_at, later(now, self._test_s))
+        if self._check_s is not None:
             self.check_at = later(now, self._check_s)
+        return True
 
     def test_due(self, now: Instant) -> bool:
         """Whether a test call is due."""

@@ -1,4 +1,4 @@
-"""What was sent whole since the last mark that was kissed off (D12, `protocols/phone_batch.py`)."""
+"""What was sent since the last mark that was kissed off (D12, `protocols/phone_batch.py`)."""
 
 from __future__ import annotations
 
@@ -19,15 +19,20 @@ class Unmarked:
     def __init__(self, sent: tuple[Sent, ...] = ()) -> None:
         self._sent: dict[tuple[int, int], Sent] = {(one.epoch, one.seq): one for one in sent}
 
-    def __bool__(self) -> bool:
-        return bool(self._sent)
+    def __len__(self) -> int:
+        return len(self._sent)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._sent
 
     def all(self) -> tuple[Sent, ...]:
         """Everything no kissed mark has covered."""
         return tuple(self._sent.values())
 
     def sent(self, key: OwedKey) -> None:
-        """Its block has gone out whole, once more."""
+        """Its block begins to go out, once more. Told before it does: a panel killed in its last
+        digit must not forget what the receiver may hold.
+        """
         before = self._sent.get((key.epoch, key.seq))
         tries = 1 if before is None else min(before.tries + 1, MAX_TRIES)
         self._sent[key.epoch, key.seq] = Sent(key.epoch, key.seq, False, tries)
