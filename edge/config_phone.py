@@ -54,6 +54,9 @@ class PhoneLineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     dtmf_by_modem: bool = True
     """Let the modem make the digits (+VTS) where it can; else they are played as audio."""
     level_dbm0: Annotated[float, Meta(ge=-30, le=0)] = -9.0
+    microphone: tuple[str, ...] = ()
+    """For listen-in: a command that records the premises to its output, raw, 8 kHz, 16 bit, mono,
+    as ["arecord", "-q", "-t", "raw", "-f", "S16_LE", "-r", "8000", "-c", "1"]. Empty: none."""
     plan: Annotated[str, Meta(pattern="^(CN|EU|US)$")] = "CN"
     """Whose dial and busy tones to listen for."""
 
@@ -101,5 +104,5 @@ class PhoneConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Listen for the dial tone so often, for lines that do not tell their voltage. None: every
     120 s on a modem (users.md M2), never on a socket, which tells by itself."""
     listen_in_s: Annotated[float, Meta(ge=0, le=600)] = 0
-    """0: no listen-in. Else code 606 ends a call with an alarm and the line stays up for voice so
-    long at most."""
+    """0: no listen-in. Else code 606 ends a call with an alarm and the line stays up so long at most,
+    or until # is pressed, `tocsin-edge phone release`, or the next alarm. Needs a microphone."""

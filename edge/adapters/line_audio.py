@@ -20,6 +20,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from edge.adapters.microphone import Microphone
 from edge.reporting.phone.line import (
     Deliver,
     Dropped,
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 
 Pcm = npt.NDArray[np.int16]
 STOP_S: Final = 3.0
+LISTENED: Final = Listen(digits=True, progress=True)
+"""While the centre listens in: its keys, and the tones of an exchange that has hung up."""
 RETRY_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Pauses between attempts to open a line; the last one for ever."""
 MOST_ORDERS: Final = 64
@@ -47,12 +50,19 @@ MOST_ORDERS: Final = 64
 
 
 class LineAudio:
-    """The audio of one line: an ear, and a player whose end is noticed."""
+    """The audio of one line: an ear, a player whose end is noticed, and for listen-in a microphone
+    (the command that records; empty: there is none).
+    """
 
-    def __init__(self, level_dbm0: float = -9.0, listen: Listen = PANEL) -> None:
+    def __init__(
+        self, level_dbm0: float = -9.0, listen: Listen = PANEL, microphone: tuple[str, ...] = ()
+    ) -> None:
+        self._listen = listen
         self._ear = Ear(listen)
         self._player = Player(Voicing(level_dbm0))
         self._playing = False
+        self._microphone = Microphone(microphone) if microphone else None
+        self._listened = False
 
     @property
     def now_ms(self) -> int:
@@ -61,13 +71,25 @@ class LineAudio:
 
     @property
     def playing(self) -> bool:
-        """Whether a Play is not yet read to its end."""
-        return self._playing
+        """Whether there is something to be read: a Play not yet at its end, or the microphone."""
+        return self._playing or self._listened
 
     def begin(self) -> None:
         """A new call."""
+        self.voice(on=False)
         self._ear.reset()
         self.silence()
+
+    def voice(self, *, on: bool) -> None:
+        """Let the line hear the premises, and us the keys of who listens; or end that."""
+        if on is self._listened:
+            return
+        self._listened = on
+        self._ear = Ear(LISTENED if on else self._listen)
+        if on:
+            self._ear.dialled()
+        if self._microphone is not None:
+            (self._microphone.start if on else self._microphone.stop)()
 
     def dialled(self) -> None:
         """A dial tone is not expected any more, ringing is."""
@@ -83,12 +105,15 @@ class LineAudio:
         self._playing = True
 
     def silence(self) -> None:
-        """Forget what is queued."""
+        """Forget what is queued, and stop listening-in."""
+        self.voice(on=False)
         self._player.clear()
         self._playing = False
 
     def read(self, count: int) -> tuple[Pcm, bool]:
         """(the next `count` samples, whether a Play ended within them)."""
+        if self._listened and not self._playing and self._microphone is not None:
+            return self._microphone.read(count), False
         pcm = self._player.read(count)
         ended = self._playing and self._player.idle
         if ended:

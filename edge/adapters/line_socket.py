@@ -74,7 +74,7 @@ class SocketLine(LineThread):
         self._address = config.address
         self._base = base
         self._caller = caller
-        self._audio = LineAudio(config.level_dbm0)
+        self._audio = LineAudio(config.level_dbm0, microphone=config.microphone)
         self._plug: socket.socket | None = None
         self._out = bytearray()
         self._begin_call()
@@ -93,6 +93,7 @@ class SocketLine(LineThread):
             with contextlib.suppress(LineGoneError):
                 self._flush(plug)
         finally:
+            self._audio.silence()
             self._plug = None
             plug.close()
 
@@ -194,6 +195,7 @@ class SocketLine(LineThread):
                 self._audio.play(what)
                 self._next_own = time.monotonic() + OWN_CLOCK_S
             case Voice(on):
+                self._audio.voice(on=on)
                 self._do("voice", on=on)
 
     def _hang_up(self) -> None:

@@ -47,7 +47,8 @@ class Play:
 @dataclass(frozen=True, slots=True)
 class Voice:
     """Join the line with the microphone of the premises (listen-in after 606), or part it again.
-    A line without one ignores this; the call simply stays up.
+    Meanwhile the keys of who listens are told as DigitHeard. A line without a microphone, or one
+    that cannot send while it listens, is silent; the call stays up all the same.
     """
 
     on: bool
