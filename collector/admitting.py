@@ -42,7 +42,7 @@ from collector.records.ledger_entry import EntryKind
 from collector.records.signal import PATH_MQTT, PATH_PHONE
 from protocols.instants import Instant, UtcTime
 from protocols.mqtt.payloads import Command, SendTest, StandDown
-from protocols.mqtt.topics import ACK, COMMAND, RECEPTION, RECEPTION_ACK
+from protocols.mqtt.topics import ACK, COMMAND, RECEIVER_PINS, RECEPTION, RECEPTION_ACK
 from protocols.panel_event import Code, PanelEvent, Qualifier
 
 _encode = msgspec.json.Encoder().encode
@@ -205,6 +205,8 @@ class Admitting:
         acks = [Outgoing(panel, ACK, _encode(ack)) for panel, ack in intake.committed()]
         for name, taken in self._receiving.committed():
             acks.append(Outgoing(name, RECEPTION_ACK, _encode(taken)))
+        for name, pins in self._receiving.pins():
+            acks.append(Outgoing(name, RECEIVER_PINS, _encode(pins)))
         stored = sum(1 for row in draft.signals if row[2] == PATH_MQTT)
         self.tally.messages += len(judged)
         self.tally.signals += len(draft.signals)

@@ -25,6 +25,7 @@ from collector.adapters.automation_hosting import HardwareReceivers
 from collector.adapters.calls_sqlite import CallsLog
 from collector.adapters.durable_file import AlreadyHeldError, locked
 from collector.adapters.phone_formats import GuardedFormat, load_phone_formats
+from collector.adapters.pins_file import PinsFile
 from collector.adapters.receiver_config import (
     LineConfig,
     ModemConfig,
@@ -33,11 +34,18 @@ from collector.adapters.receiver_config import (
     address,
     broker_of,
     check_pins,
-    dtmf_of,
     profile_of,
+    readers_of,
 )
 from collector.adapters.receiver_link import ReceiverLink
-from collector.adapters.receiver_status import EVERY_S, LineStatus, ReceiverStatus, write_status
+from collector.adapters.receiver_status import (
+    EVERY_S,
+    MOST_PINS,
+    LineStatus,
+    PinStatus,
+    ReceiverStatus,
+    write_status,
+)
 from collector.adapters.reception_call import CallRecord, LineCall
 from collector.adapters.reception_keeper import ReceptionKeeper
 from collector.adapters.recordings import Recordings
@@ -46,17 +54,17 @@ from collector.adapters.spool_writer import SpoolWriter
 from collector.adapters.systemd_notify import notify
 from collector.adapters.voice_modem_line import VoiceModemLine
 from collector.reception.call import Call
+from collector.reception.format_names import FORMATS
 from collector.reception.formats import Format
-from collector.reception.formats_fsk import SiaLevel
-from collector.reception.formats_pulse import DEFAULT as PULSE_DEFAULT
-from collector.reception.formats_pulse import NAMES as PULSE_NAMES
-from collector.reception.formats_pulse import PulseFamily
+from collector.reception.pinned import Origin, origins, pinned
 from collector.reception.profile import Profile
 from protocols.automation.reports import Accounts
 from protocols.instants import UtcTime
 from protocols.mqtt.reception import LineState
 
 MOST_PROBLEMS: Final = 20
+MOST_TOLD: Final = 5
+"""Pins told as unused, at most; `status` shows more."""
 SPOOL_LINE: Final = "spool"
 """The name under which the spool itself reports a fault."""
 
@@ -132,7 +140,9 @@ class Receiver:
         more = {one.name: one for each in formats for one in each.handshakes}
         names = {each.profile for each in config.line} | {each.profile for each in config.modem}
         self._profiles = {name: profile_of(config, name, more) for name in names}
-        self._readers = {name: self._formats(name) for name in names}
+        self._known = {*FORMATS, *(each.name for each in formats)}
+        self._pins = PinsFile(self._data, lambda: self._post(self._pins_changed), self._problem)
+        self._readers: dict[str, tuple[dict[str, str], Sequence[Format]]] = {}
         self._spool = Spool(self._data, config.id, utc_now(), keep=config.limits.acknowledged)
         stack.callback(self._spool.close)
         self._link: ReceiverLink | None = None
@@ -162,6 +172,7 @@ class Receiver:
                 lines=self._line_states,
                 utc=utc_now,
                 on_state=self._link_state,
+                pins=self._pins,
             )
             self._link.start()
             stack.callback(self._link.stop)
@@ -179,18 +190,30 @@ class Receiver:
         stack.callback(self._hardware.stop)
         self._hardware.start()
         self._tell_spool_fault()
+        self._tell_unused_pins()
 
-    def _formats(self, name: str) -> Sequence[Format]:
-        config = self._config
-        given = config.profile.get(name)
-        asked = None if given is None else given.pulse
-        pulse = PULSE_DEFAULT if asked is None else tuple(PULSE_NAMES[each] for each in asked)
-        own: list[Format] = [
-            dtmf_of(config),
-            PulseFamily(pulse, pins=config.pins, profiles=config.events),
-            SiaLevel(),
-        ]
-        return [*own, *self._plugins]
+    def _readers_on(self, line: str, profile: str) -> tuple[dict[str, str], Sequence[Format]]:
+        """Pins and recognisers of calls on `line` from now on."""
+        if line not in self._readers:
+            pins = pinned(self._config.pins, self._pins.pins, line, self._known)
+            self._readers[line] = pins, readers_of(self._config, profile, pins, self._plugins)
+        return self._readers[line]
+
+    def _pins_changed(self) -> None:
+        self._readers.clear()
+        self._tell_people(f"the collector's list of pinned accounts: {len(self._pins.pins)}")
+        self._tell_unused_pins()
+
+    def _tell_unused_pins(self) -> None:
+        unused = [each for each in self._origins() if each.unused]
+        for each in unused[:MOST_TOLD]:
+            pin = each.pin
+            self._problem(
+                f"collector's pin of account {pin.account} to {pin.format}: {each.unused}"
+            )
+
+    def _origins(self) -> list[Origin]:
+        return origins(self._config.pins, self._pins.pins, self._known)
 
     async def _listen(self) -> None:
         for line in self._config.line:
@@ -234,12 +257,13 @@ class Receiver:
     ) -> LineCall:
         """A call that begins on line `name`. `call` need not be unique: exchanges repeat theirs."""
         chosen: Profile = self._profiles[profile]
+        pins, readers = self._readers_on(name, profile)
         machine = Call(
             chosen,
-            self._readers[profile],
+            readers,
             caller=caller,
             preferred=self._calls.preferred(caller),
-            pins=self._config.pins,
+            pins=pins,
         )
         record = CallRecord(f"{call}-{secrets.token_hex(3)}", name, caller, utc_now())
         return LineCall(machine, record, self._keeper, utc_now, release_to_voice=release)
@@ -323,6 +347,7 @@ class Receiver:
 
     def _status(self) -> ReceiverStatus:
         spool, link = self._spool, self._link
+        pins = self._origins()
         acknowledged = None if link is None else link.acknowledged_at
         lines = [
             LineStatus(
@@ -359,6 +384,13 @@ class Receiver:
                 None if acknowledged is None else round(time.monotonic() - acknowledged, 1)
             ),
             plugins=tuple(each.name for each in self._plugins),
+            pins=tuple(
+                PinStatus(
+                    each.pin.account, each.pin.format, each.pin.line, each.source, each.unused
+                )
+                for each in pins[:MOST_PINS]
+            ),
+            pins_in_all=len(pins),
             problems=tuple(self._problems),
         )
 

@@ -22,6 +22,7 @@ from collector.intake import (
     PathChanged,
     PhonePath,
     PhoneWatch,
+    PinLists,
     Received,
     ReceiverSeen,
     ReceiverWatch,
@@ -34,7 +35,14 @@ from collector.ports import Registered
 from collector.records.ledger_entry import EntryKind
 from protocols.instants import US_PER_S, Instant, UtcTime
 from protocols.mqtt.payloads import SiteCard
-from protocols.mqtt.reception import LineState, Reception, ReceptionAck, Report, Unrecognised
+from protocols.mqtt.reception import (
+    LineState,
+    ReceiverPins,
+    Reception,
+    ReceptionAck,
+    Report,
+    Unrecognised,
+)
 from protocols.panel_event import Code, PanelEvent, Qualifier
 
 MAX_TOLD = 4096
@@ -55,6 +63,8 @@ class Receiving:
         self._book = AccountBook()
         self._watch = ReceiverWatch()
         self._phones = PhoneWatch()
+        self._pin_lists = PinLists()
+        self._pins: list[tuple[str, ReceiverPins]] = []
         self.reports = 0
         self._restore(now)
 
@@ -111,8 +121,14 @@ class Receiving:
         """The acknowledgements of what is durable now."""
         return self._receptions.committed()
 
+    def pins(self) -> list[tuple[str, ReceiverPins]]:
+        """What receivers are to pin and do not know yet; once."""
+        pins, self._pins = self._pins, []
+        return pins
+
     def rolled_back(self, now: Instant) -> None:
         """Forget what was not stored."""
+        self._pins.clear()
         self._receptions.rolled_back()
         self._told.clear()
         self._book = AccountBook()
@@ -157,6 +173,8 @@ class Receiving:
     def _seen(self, header: Reception, draft: Draft, at: Instant, utc: UtcTime) -> None:
         row = (header.receiver, utc, header.period_s, 0, utc, _encode(header))
         draft.add(Statement.RECEIVER, row)
+        for part in self._pin_lists.receive(header, self._registered.book(), at):
+            self._pins.append((header.receiver, part))
         for changed in self._watch.receive(header, at):
             self._back(draft, changed, utc)
 

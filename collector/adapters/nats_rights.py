@@ -6,8 +6,8 @@ Rights come from the client certificate alone: `verify_and_map` looks up the cer
 | who | may publish | may subscribe |
 |---|---|---|
 | panel | tocsin.v1.<panel>.{ev,hb,site,will,gone} | tocsin.v1.<panel>.{ack,cmd} |
-| receiver | tocsin.v1.<receiver>.rx | tocsin.v1.<receiver>.rxack |
-| collector | tocsin.v1.*.{ack,cmd,rxack} | tocsin.v1.*.{ev,hb,site,will,gone,rx} |
+| receiver | tocsin.v1.<receiver>.rx | tocsin.v1.<receiver>.{rxack,rxpin} |
+| collector | tocsin.v1.*.{ack,cmd,rxack,rxpin} | tocsin.v1.*.{ev,hb,site,will,gone,rx} |
 | revoked certificate | nothing, and a password nobody has | nothing |
 
 Nobody gets any `$MQTT`, `$JS` or `$SYS` subject; at QoS 0 no MQTT client needs one. A revoked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -12,11 +12,15 @@ import msgspec
 
 from collector import CollectorError
 from collector.adapters.broker_session import BrokerAddress
+from collector.reception.format_names import FORMATS
+from collector.reception.formats import Format
 from collector.reception.formats_dtmf import DtmfFamily
+from collector.reception.formats_fsk import SiaLevel
+from collector.reception.formats_pulse import DEFAULT as PULSE_DEFAULT
 from collector.reception.formats_pulse import NAMES as PULSE_NAMES
+from collector.reception.formats_pulse import PulseFamily
 from collector.reception.profile import ASTERISK, HANDSHAKES, Handshake, Profile
 from protocols import phone_batch
-from protocols.contact_id.family import Format as DtmfFormat
 from protocols.contact_id.profile import EventRule
 from protocols.contact_id.profile import Profile as EventProfile
 from protocols.mqtt.topics import PANEL_ID
@@ -26,7 +30,6 @@ from protocols.tones.elements import Tone
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 _Q: Final = {"new": Qualifier.NEW, "restore": Qualifier.RESTORE, "status": Qualifier.STATUS}
-FORMATS: Final = (*(each.value for each in DtmfFormat), *PULSE_NAMES, "sia-dc03")
 PRESETS: Final = {"tocsin": Profile(), "asterisk": ASTERISK}
 
 
@@ -308,9 +311,19 @@ def broker_of(config: MqttConfig, base: Path) -> BrokerAddress:
     return BrokerAddress(host, port, *files)
 
 
-def dtmf_of(config: ReceiverConfig) -> DtmfFamily:
-    """The DTMF recogniser with this file's pins."""
-    return DtmfFamily(pins=config.pins, events=config.events, mark_code=config.mark_code)
+def readers_of(
+    config: ReceiverConfig, profile: str, pins: Mapping[str, str], more: Sequence[Format]
+) -> list[Format]:
+    """The recognisers of a line with that profile and those pins; `more` are plug-ins."""
+    given = config.profile.get(profile)
+    asked = None if given is None else given.pulse
+    pulse = PULSE_DEFAULT if asked is None else tuple(PULSE_NAMES[each] for each in asked)
+    return [
+        DtmfFamily(pins=pins, events=config.events, mark_code=config.mark_code),
+        PulseFamily(pulse, pins=pins, profiles=config.events),
+        SiaLevel(),
+        *more,
+    ]
 
 
 def _rule(given: EventConfig) -> EventRule:

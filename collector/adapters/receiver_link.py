@@ -19,6 +19,7 @@ import msgspec
 import paho.mqtt.client as mqtt
 
 from collector.adapters.broker_session import SET_UP_S, BrokerAddress, BrokerSession, Terms
+from collector.adapters.pins_file import PinsFile
 from collector.adapters.spool_sqlite import Spool, SpoolError
 from collector.reception.delivery import (
     Acknowledged,
@@ -38,7 +39,7 @@ from collector.reception.delivery import (
 from protocols.instants import NS_PER_S, Instant, UtcTime
 from protocols.mqtt.payloads import MAX_PAYLOAD_BYTES
 from protocols.mqtt.reception import MAX_ENTRIES, Reception, ReceptionAck, Taken
-from protocols.mqtt.topics import RECEPTION, RECEPTION_ACK, topic
+from protocols.mqtt.topics import RECEIVER_PINS, RECEPTION, TO_RECEIVER, topic
 
 KEEPALIVE_S: Final = 15
 BACKOFF_FIRST_S: Final = 0.5
@@ -63,14 +64,15 @@ class ReceiverLink:
         lines: Callable[[], Mapping[str, str]],
         utc: Callable[[], UtcTime],
         on_state: OnState,
+        pins: PinsFile,
         policy: Policy | None = None,
     ) -> None:
         self._spool = spool
         self._receiver = receiver
         self._broker = broker
         self._terms = Terms(
-            [topic(receiver, RECEPTION_ACK)],
-            "our acknowledgements",
+            [topic(receiver, leaf) for leaf in TO_RECEIVER],
+            "what the collector tells receivers",
             0,
             KEEPALIVE_S,
             connect_s=SET_UP_S,
@@ -78,6 +80,7 @@ class ReceiverLink:
         self._lines = lines
         self._utc = utc
         self._on_state = on_state
+        self._pins = pins
         self._policy = policy or Policy()
         self._given: queue.SimpleQueue[Input | None] = queue.SimpleQueue()
         self._stop = threading.Event()
@@ -180,6 +183,7 @@ class ReceiverLink:
             floor=spool.floor(),
             sent=self._utc(),
             lines=dict(self._lines()),
+            pins=self._pins.version,
         )
         client.publish(topic(self._receiver, RECEPTION), msgspec.json.encode(reception), qos=0)
 
@@ -189,7 +193,7 @@ class ReceiverLink:
         attempt = 0
         while not self._stop.is_set():
             client_id = f"{self._receiver}-{secrets.token_hex(4)}"
-            session = BrokerSession(self._broker, client_id, self._terms, self._acknowledgement)
+            session = BrokerSession(self._broker, client_id, self._terms, self._told_by_collector)
             began = time.monotonic()
             try:
                 why = session.open(self._stop)
@@ -209,7 +213,10 @@ class ReceiverLink:
             attempt += 1
             self._stop.wait(most * random.uniform(0.5, 1))  # noqa: S311 - spreads load only
 
-    def _acknowledgement(self, _topic: str, payload: bytes) -> None:
+    def _told_by_collector(self, name: str, payload: bytes) -> None:
+        if name == topic(self._receiver, RECEIVER_PINS):
+            self._pins.offer(payload)
+            return
         try:
             self._given.put(msgspec.json.decode(payload, type=ReceptionAck))
         except msgspec.DecodeError:

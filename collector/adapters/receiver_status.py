@@ -19,6 +19,8 @@ from protocols.instants import UtcTime
 FILE: Final = "status.json"
 EVERY_S: Final = 2.0
 STALE_S: Final = 10.0
+MOST_PINS: Final = 200
+"""Pins shown, at most."""
 
 
 class LineStatus(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -29,6 +31,17 @@ class LineStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     state: str
     listen: str = ""
     counts: dict[str, int] = {}
+
+
+class PinStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An account pinned to a format, by `source`. `format` empty: to none on that `line`."""
+
+    account: str
+    format: str
+    line: str
+    source: str
+    unused: str = ""
+    """Why it is not obeyed; empty: it is."""
 
 
 class ReceiverStatus(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -50,6 +63,8 @@ class ReceiverStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     link_why: str = ""
     acknowledged_s_ago: float | None = None
     plugins: tuple[str, ...] = ()
+    pins: tuple[PinStatus, ...] = ()
+    pins_in_all: int = 0
     problems: tuple[str, ...] = ()
     """The newest problems, oldest first."""
 

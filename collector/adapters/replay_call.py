@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,9 +49,10 @@ def replay(
     profile: Profile,
     formats: Sequence[Format],
     plugins: Sequence[GuardedFormat],
+    pins: Mapping[str, str],
 ) -> Replayed:
     """Hear `samples` (8 kHz) from answer to end. Everything read is taken for stored."""
-    call = Call(profile, formats)
+    call = Call(profile, formats, pins=pins)
     bank = ToneBank(1, CENTRE)
     effects: list[Effect] = []
 

@@ -22,6 +22,8 @@ from collector.cli.options import (
     print_json,
 )
 from collector.intake.accounts import Account, colliding
+from collector.intake.pin_lists import pins_for
+from collector.reception.format_names import FORMATS
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -55,7 +57,11 @@ def set_account(
         typer.Option("--caller", help="Number of the panel's line; tells apart what collides."),
     ] = "",
     format_: Annotated[
-        str, typer.Option("--format", help="Pinned format; default: recognised each time.")
+        str,
+        typer.Option(
+            "--format",
+            help="Pinned format, told to the receivers; default: recognised each time.",
+        ),
     ] = "",
     test_h: Annotated[
         float,
@@ -137,6 +143,7 @@ def give_account(registry: Registry, new: Account, lang: Lang, json: bool) -> No
             f"帐号 {new.account} 属于 {new.panel}。",
         )
     )
+    _warn_of_format(registry.content().accounts, new, lang)
     if others:
         named = ", ".join(others)
         err.print(
@@ -148,6 +155,37 @@ def give_account(registry: Registry, new: Account, lang: Lang, json: bool) -> No
                 f"警告：只保留后四位的接收机无法区分 {new.panel} 与 {named}，"
                 "此时报告按帐号显示并列出所有可能的主机。"
                 "解决办法：更换帐号，或用 --caller 登记各自的电话号码。",
+            ),
+            markup=False,
+            style="yellow",
+        )
+
+
+def _warn_of_format(accounts: tuple[Account, ...], new: Account, lang: Lang) -> None:
+    if new.format and new.format not in FORMATS:
+        known = ", ".join(FORMATS)
+        err.print(
+            pick(
+                lang,
+                f"Warning: no receiver reads {new.format!r} by itself. Without a plug-in of that"
+                f" name the account is taken in any format. Known: {known}.",
+                f"警告：接收机本身不识别格式 {new.format!r}。若未安装同名插件，"
+                f"该帐号按任意格式接收。已知格式：{known}。",
+            ),
+            markup=False,
+            style="yellow",
+        )
+    pins = pins_for(accounts, new.receiver)
+    held = {one.format for one in pins if (one.account, one.line) == (new.account, new.line)}
+    if new.format and held != {new.format}:
+        err.print(
+            pick(
+                lang,
+                f"Warning: account {new.account} is set with another format, or none, too; it"
+                " stays unpinned there: any format is taken. Mend: the same --format for all, or"
+                " --receiver and --line for each.",
+                f"警告：帐号 {new.account} 另有不同格式（或未指定格式）的登记，因此不固定格式。"
+                "解决办法：统一 --format，或分别用 --receiver 与 --line 指定。",
             ),
             markup=False,
             style="yellow",

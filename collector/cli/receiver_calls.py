@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -12,15 +13,16 @@ from rich.table import Table
 from collector import CollectorError
 from collector.adapters.calls_sqlite import read_calls
 from collector.adapters.phone_formats import load_phone_formats
-from collector.adapters.receiver_config import ReceiverConfig, dtmf_of, load, profile_of
+from collector.adapters.pins_file import read_pins
+from collector.adapters.receiver_config import ReceiverConfig, load, profile_of, readers_of
 from collector.adapters.reception_call import CallRecord
 from collector.adapters.recordings import FOLDER, read_recording
 from collector.adapters.replay_call import Replayed, replay
 from collector.cli.options import JsonOption, Lang, LangOption, out, pick, print_json
 from collector.cli.receiver_options import DataOption, errors_as_text, local_time
-from collector.reception.formats import Format
-from collector.reception.formats_fsk import SiaLevel
-from collector.reception.formats_pulse import PulseFamily
+from collector.reception.format_names import FORMATS
+from collector.reception.pinned import pinned
+from protocols.mqtt.reception import Pin
 
 app = typer.Typer(no_args_is_help=True, help="Calls that were answered, newest first.")
 
@@ -148,7 +150,7 @@ def replay_call(
     loaded = load(config) if config is not None else ReceiverConfig("replay")
     found = False
     for path in _paths(data, call, file, every=every):
-        result = _heard_again(path, loaded, profile)
+        result = _heard_again(path, loaded, profile, read_pins(data), _line_of(data, path))
         lines = _lines(result)
         found = found or bool(lines)
         if json:
@@ -171,18 +173,17 @@ def replay_call(
         raise typer.Exit(1)
 
 
-def _heard_again(path: Path, config: ReceiverConfig, profile: str) -> Replayed:
+def _heard_again(
+    path: Path, config: ReceiverConfig, profile: str, listed: Collection[Pin], line: str
+) -> Replayed:
     plugins, failed = load_phone_formats()
     if failed:
         raise CollectorError("; ".join(f"plug-in {each.name}: {each.why}" for each in failed))
     more = {one.name: one for each in plugins for one in each.handshakes}
-    formats: list[Format] = [
-        dtmf_of(config),
-        PulseFamily(pins=config.pins, profiles=config.events),
-        SiaLevel(),
-    ]
-    formats += plugins
-    return replay(read_recording(path), profile_of(config, profile, more), formats, plugins)
+    known = {*FORMATS, *(each.name for each in plugins)}
+    pins = pinned(config.pins, listed, line, known)
+    formats = readers_of(config, profile, pins, plugins)
+    return replay(read_recording(path), profile_of(config, profile, more), formats, plugins, pins)
 
 
 def _lines(result: Replayed) -> list[ReplayLine]:
@@ -221,6 +222,11 @@ def _paths(data: Path, call: str | None, file: Path | None, *, every: bool) -> l
     if not found.audio:
         raise CollectorError(f"call {found.call} has no recording: only unrecognised calls have")
     return [data / FOLDER / found.audio]
+
+
+def _line_of(data: Path, path: Path) -> str:
+    """The line a kept recording was made on; empty for a file from elsewhere."""
+    return next((each.line for each in read_calls(data, 1, path.stem)), "")
 
 
 def _one(data: Path, call: str) -> CallRecord:

@@ -213,8 +213,27 @@ def _tell(answer: StatusAnswer, data: Path, lang: Lang) -> None:
         where = f"{each.kind} {each.listen}".strip()
         told = f"{each.state}; {counts}" if counts else each.state
         lines.append(f"  {each.name} ({where}): {told}")
+    lines += _pins(last, lang)
     lines += [f"  ! {text}" for text in last.problems]
     out.print("\n".join(lines), markup=False)
+
+
+def _pins(last: ReceiverStatus, lang: Lang) -> list[str]:
+    if not last.pins:
+        return []
+    lines = [
+        pick(lang, f"Pinned accounts: {last.pins_in_all}", f"固定格式的帐号：{last.pins_in_all}")
+    ]
+    source = {
+        "receiver.toml": pick(lang, "by receiver.toml", "由 receiver.toml 指定"),
+        "collector": pick(lang, "by the collector", "由接警中心下发"),
+    }
+    for each in last.pins:
+        where = f" @{each.line}" if each.line else ""
+        told = each.format or pick(lang, "any format", "任意格式")
+        why = f" ({pick(lang, 'not used', '未采用')}: {each.unused})" if each.unused else ""
+        lines.append(f"  {each.account}{where}: {told}, {source[each.source]}{why}")
+    return lines
 
 
 def _warn(text: str) -> None:

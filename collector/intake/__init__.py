@@ -11,6 +11,7 @@ from collector.intake.admission import (
     WillSeen,
 )
 from collector.intake.gaps import Ask, Noticed
+from collector.intake.pin_lists import PinLists, pins_for
 from collector.intake.reading import (
     Beat,
     Card,
@@ -51,6 +52,7 @@ __all__ = [
     "PathChanged",
     "PhonePath",
     "PhoneWatch",
+    "PinLists",
     "Policy",
     "Received",
     "ReceiverSeen",
@@ -71,5 +73,6 @@ __all__ = [
     "Verdict",
     "WillSeen",
     "Willed",
+    "pins_for",
     "read",
 ]

@@ -13,7 +13,7 @@ import msgspec
 
 from protocols.instants import UtcTime
 from protocols.mqtt.payloads import Epoch, PanelId, Seq, ShortText
-from protocols.mqtt.reception import MAX_ENTRIES, Reception, Report, Taken
+from protocols.mqtt.reception import MAX_ENTRIES, Reception, Report, Taken, Version
 
 MAX_ENTRY_BYTES: Final = 16_384
 MAX_LINES: Final = 1024
@@ -69,6 +69,7 @@ class _Header(msgspec.Struct, frozen=True):
     floor: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
     sent: Annotated[int, msgspec.Meta(ge=0, le=MAX_US)] = 0
     lines: dict[str, ShortText] = msgspec.field(default_factory=dict)
+    pins: Version | None = None
 
 
 class _Numbered(msgspec.Struct, frozen=True):
@@ -109,6 +110,7 @@ def read_reception(receiver: str, payload: bytes) -> Received | tuple[str, str]:
         floor=head.floor,
         sent=head.sent,
         lines=head.lines,
+        pins=head.pins,
     )
     return Received(receiver, header, entries, tuple(lost))
 

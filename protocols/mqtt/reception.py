@@ -1,13 +1,16 @@
-"""MQTT between a phone receiver and the collector: `rx` and `rxack` (leaves in topics.py).
+"""MQTT between a phone receiver and the collector: `rx`, `rxack`, `rxpin` (leaves in topics.py).
 
 A receiver is a process of its own with a durable spool (R92). It numbers what it took from 1 within
 an `epoch` (drawn when the spool is made) and sends it in order until the collector's cumulative
 acknowledgement, which leaves after commit. Sent again it is recognised by (receiver, epoch, seq).
-An empty Reception is its heartbeat, due every `period_s`.
+An empty Reception is its heartbeat, due every `period_s`. It says which list of pinned formats the
+receiver has; when the collector's is another, that comes on `rxpin`.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -17,6 +20,10 @@ from protocols.mqtt.payloads import Epoch, PanelId, Seq, ShortText
 from protocols.panel_event import PanelEvent
 
 MAX_ENTRIES: Final = 64
+MAX_PINS: Final = 200
+"""Pins in one message on `rxpin`."""
+MAX_PARTS: Final = 500
+Version = Annotated[str, msgspec.Meta(max_length=64)]
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True, tag="report", tag_field="is"):
@@ -83,6 +90,8 @@ class Reception(msgspec.Struct, frozen=True, omit_defaults=True):
     sent: Annotated[int, msgspec.Meta(ge=0, le=2**60)] = 0
     lines: dict[str, ShortText] = {}
     """State of each line by name: idle, busy, down, ..."""
+    pins: Version | None = None
+    """Version of the list of pinned formats it has; None: it takes none."""
 
 
 class ReceptionAck(msgspec.Struct, frozen=True):
@@ -90,3 +99,27 @@ class ReceptionAck(msgspec.Struct, frozen=True):
 
     epoch: Epoch
     upto: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class Pin(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Messages of `account` (as on the wire) are taken in `format` only; empty: in any. `line`: on
+    that line of the receiver, and there it goes before what holds for all.
+    """
+
+    account: Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
+    format: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    line: Annotated[str, msgspec.Meta(max_length=64)] = ""
+
+
+class ReceiverPins(msgspec.Struct, frozen=True):
+    """Collector -> receiver on `rxpin`: part `part` (from 0) of the `parts` of a list."""
+
+    version: Version
+    part: Annotated[int, msgspec.Meta(ge=0, lt=MAX_PARTS)]
+    parts: Annotated[int, msgspec.Meta(ge=1, le=MAX_PARTS)]
+    pins: Annotated[list[Pin], msgspec.Meta(max_length=MAX_PINS)]
+
+
+def pins_version(pins: Sequence[Pin]) -> str:
+    """Names the content of a whole list; empty for an empty one."""
+    return hashlib.sha256(msgspec.json.encode(pins)).hexdigest() if pins else ""

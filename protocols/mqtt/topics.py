@@ -16,11 +16,12 @@ ACK: Final = "ack"
 COMMAND: Final = "cmd"
 RECEPTION: Final = "rx"
 RECEPTION_ACK: Final = "rxack"
+RECEIVER_PINS: Final = "rxpin"
 
 FROM_PANEL: Final = (REPORT, HEARTBEAT, SITE_CARD, WILL, UNAVAILABLE)
 TO_PANEL: Final = (ACK, COMMAND)
 FROM_RECEIVER: Final = (RECEPTION,)
-TO_RECEIVER: Final = (RECEPTION_ACK,)
+TO_RECEIVER: Final = (RECEPTION_ACK, RECEIVER_PINS)
 
 PANEL_ID: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 """No dot, slash or wildcard: safe as MQTT level, NATS subject token and file name."""

@@ -19,6 +19,7 @@ from protocols.mqtt.topics import (
     RECEPTION,
     RECEPTION_ACK,
     TO_PANEL,
+    TO_RECEIVER,
     topic,
 )
 from tests.support.mqtt_probe import Keys, Probe, until
@@ -234,7 +235,7 @@ def a_receiver_has_rx_and_rxack_and_nothing_else(rig: Rig) -> None:
     """With receiver rx-1 issued into `<folder>/rx-1`."""
     home = rig.folder / "rx-1"
     keys = Keys(rig.authority.ca_file, home / "receiver.crt", home / "receiver.key")
-    forbidden = [topic("rx-1", leaf) for leaf in (*FROM_PANEL, *TO_PANEL, RECEPTION_ACK)]
+    forbidden = [topic("rx-1", leaf) for leaf in (*FROM_PANEL, *TO_PANEL, *TO_RECEIVER)]
     forbidden += [topic("shop-1", leaf) for leaf in (*FROM_PANEL, *TO_PANEL, RECEPTION)]
     forbidden.append(topic("rx-2", RECEPTION))
     with (

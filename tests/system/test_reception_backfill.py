@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,17 @@ def ended(process: subprocess.Popen[str], number: int) -> None:
     process.stdout.close()
 
 
+def pins(receiver: ReceiverProcess) -> list[tuple[str, str, str]]:
+    last = receiver.ask_json("status")[0].get("last", {})
+    return [(one["account"], one["format"], one["source"]) for one in last.get("pins", [])]
+
+
+def wait_for(condition: Callable[[], bool], receiver: ReceiverProcess) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, receiver.errors()
+
+
 @pytest.mark.system
 @pytest.mark.slow
 def test_calls_are_kept_without_a_collector_and_told_when_it_is_back(tmp_path: Path) -> None:
@@ -55,9 +67,18 @@ def test_calls_are_kept_without_a_collector_and_told_when_it_is_back(tmp_path: P
         check=True,
         capture_output=True,
     )
-    ended(process, signal.SIGTERM)
+    for words in (
+        ("panel", "add", "shop-1", "--out", str(tmp_path / "shop-1")),
+        ("account", "set", "4321", "shop-1", "--format", "express-4-2"),
+    ):
+        subprocess.run(collector(data, *words), check=True, capture_output=True)
     receiver = ReceiverProcess(tmp_path / "rx", CONFIG).start()
     try:
+        wait_for(lambda: pins(receiver) == [("4321", "express-4-2", "collector")], receiver)
+        receiver.kill()
+        ended(process, signal.SIGTERM)
+        receiver.start()
+        assert pins(receiver) == [("4321", "express-4-2", "collector")]
         panel = AudioPanel("127.0.0.1", receiver.port)
         raws = [block_of(number=f"{n:03d}") for n in range(3)]
         asyncio.run(panel.call([dtmf(raw) for raw in raws]))
@@ -65,9 +86,7 @@ def test_calls_are_kept_without_a_collector_and_told_when_it_is_back(tmp_path: P
         assert receiver.ask_json("status")[0]["waiting"] == 3
         process, _ = started(data, port)
         try:
-            end = time.monotonic() + 60
-            while receiver.ask_json("status")[0].get("waiting", 0):
-                assert time.monotonic() < end, receiver.errors()
+            wait_for(lambda: not receiver.ask_json("status")[0].get("waiting", 0), receiver)
         finally:
             ended(process, signal.SIGTERM)
         entries = receiver.ask_json("spool", "show")

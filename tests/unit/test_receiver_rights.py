@@ -28,7 +28,7 @@ def test_rights_of_a_receiver_at_our_own_broker(tmp_path: Path) -> None:
         return next(one for one in made.splitlines() if "urn:tocsin:rx-1" in one)
 
     assert 'publish: {allow: ["tocsin.v1.rx-1.rx"]}' in line()
-    assert 'subscribe: {allow: ["tocsin.v1.rx-1.rxack"]}' in line()
+    assert 'subscribe: {allow: ["tocsin.v1.rx-1.rxack", "tocsin.v1.rx-1.rxpin"]}' in line()
     assert registry.is_receiver("rx-1")
     assert not registry.is_registered("rx-1")
     authority.revoke("rx-1", role=Role.RECEIVER)
@@ -41,6 +41,7 @@ def test_rights_of_a_receiver_at_mosquitto() -> None:
     mine = access_list(["rx-1"]).split("user rx-1\n")[1].split("\n\n")[0].splitlines()
     assert "topic write tocsin/v1/rx-1/rx" in mine
     assert "topic read tocsin/v1/rx-1/rxack" in mine
+    assert "topic read tocsin/v1/rx-1/rxpin" in mine
     assert {line.split()[1] for line in mine if line.split("/")[-1] in ("ev", "hb", "ack")} == {
         "deny"
     }
