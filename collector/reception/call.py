@@ -110,6 +110,7 @@ class Call:
         self._in_vain = 0
         self._behind_ms = 0
         self._gathering = Gathering(profile, self._could_be_kissed)
+        self._gathering.usual_digits = preferred.digits if preferred is not None else 0
         self._transcript = Transcript()
         self._pending: _Pending | None = None
         self._token = 0
@@ -120,6 +121,7 @@ class Call:
         self._first: Verdict | None = None
         self._found: Found | None = None
         self._longest = 0
+        self._late = False
         self._carrier = False
         self._before: tuple[Block, ...] = ()
         self._last_reason = ""
@@ -255,12 +257,21 @@ class Call:
             effects += self._block_ended(now)
             if self.over:
                 return effects
+        if not self._gathering.busy:
+            self._late = self._begins_late(given, now)
         self._gathering.add(given, now)
         inviting = self._phase is _Phase.INVITING and not isinstance(given, FskHeard)
         if inviting and self._quiet_at is not None and now < self._quiet_at:
             self._quiet_at = None
             effects.append(Play(()))
         return effects
+
+    def _begins_late(self, given: DigitHeard | PulseDigitHeard | FskHeard, now: Instant) -> bool:
+        if self._phase is not _Phase.INVITING or not isinstance(given, DigitHeard):
+            return False
+        begun = later(now, (given.start_ms - given.end_ms) / 1000)
+        latest = self._profile.late_digit_s
+        return self._quiet_at is not None and begun > later(self._quiet_at, latest)
 
     def _is_noise(self, given: DigitHeard | PulseDigitHeard | FskHeard) -> bool:
         """Bytes that no carrier invited, or pulses and bytes in the midst of DTMF."""
@@ -307,6 +318,7 @@ class Call:
             preferred=self._preferred,
             first=self._first,
             longest=self._longest,
+            late=self._late,
             twice=self._profile.short_twice,
         )
 
@@ -410,13 +422,14 @@ class Call:
         return effects
 
     def _learn(self, pending: _Pending) -> list[Effect]:
-        if not self._caller or not self._invited:
+        if not self._invited:
             return []
         learned = Preferred(self._sounded().name, pending.found.format, len(pending.block.digits))
         if learned == self._preferred:
             return []
         self._preferred = learned
-        return [Learned(self._caller, learned)]
+        self._gathering.usual_digits = learned.digits
+        return [Learned(self._caller, learned)] if self._caller else []
 
     # -- the end -------------------------------------------------------------------------------
 

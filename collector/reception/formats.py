@@ -68,7 +68,9 @@ class Found:
     """A message read in a block. `account` as on the wire; one message may carry several events,
     or none: then it is only answered.
 
-    `weak`: too short, or without a check of its own, so that it must come twice alike.
+    `weak`: so short that it must come twice alike, unless its account is pinned to the format or
+    the caller is known for it. `unproven`: without any check of its own (one round of pulses, Super
+    Fast, Express without its sum): twice alike whoever sends it.
     `answer`: what acknowledges it in place of the profile's kiss-off; `voice`: listen-in follows.
     """
 
@@ -77,6 +79,7 @@ class Found:
     raw: str
     events: tuple[Event, ...]
     weak: bool = False
+    unproven: bool = False
     answer: tuple[Playable, ...] | None = None
     voice: bool = False
 

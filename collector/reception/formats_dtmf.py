@@ -17,6 +17,7 @@ LISTEN_IN: Final = 606
 CONTACT_ID: Final = frozenset({family.Format.CONTACT_ID, family.Format.CONTACT_ID_10})
 PLAIN: Final = frozenset({family.Format.EXPRESS_4_1_PLAIN, family.Format.EXPRESS_4_2_PLAIN})
 """Without a check of their own: read only for accounts pinned to them."""
+UNCHECKED: Final = PLAIN | {family.Format.SUPER_FAST}
 DEFAULT: Final = family.AUTOMATIC | CONTACT_ID
 LEAST_DIGITS: Final = 5
 """Fewer are no attempt at a message worth a reason of its own."""
@@ -75,7 +76,13 @@ class DtmfFamily:
         self, read: Recognised, events: tuple[Event, ...], *, voice: bool = False
     ) -> Found:
         return Found(
-            read.format.value, read.account, read.digits, events, weak=read.weak, voice=voice
+            read.format.value,
+            read.account,
+            read.digits,
+            events,
+            weak=read.weak,
+            unproven=read.format in UNCHECKED,
+            voice=voice,
         )
 
 

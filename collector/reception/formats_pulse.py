@@ -34,7 +34,7 @@ class PulseFamily:
         self._profiles = profiles or {}
 
     def read(self, block: Block) -> Sequence[Found] | Failed | None:
-        """All readings; one round of a format proved by two is weak, so that it must come twice."""
+        """All readings; one round of a format proved by two is unproven: the second must come."""
         if not block.pulses:
             return None
         digits = [pulse.digit_of(each.count) for each in block.pulses]
@@ -52,17 +52,20 @@ class PulseFamily:
 
     def _read(self, text: str, setting: pulse.PulseFormat) -> Found | None:
         if setting.check is pulse.Check.PARITY:
-            return self._proven(pulse.recognise([text], setting), weak=False)
+            return self._found(pulse.recognise([text], setting))
         half = len(text) // 2
         if len(text) == 2 * setting.length and text[:half] == text[half:]:
-            return self._proven(pulse.recognise([text[:half]] * 2, setting), weak=False)
-        return self._proven(pulse.recognise([text, text], setting), weak=True)
+            return self._found(pulse.recognise([text[:half]] * 2, setting))
+        return self._found(pulse.recognise([text, text], setting), unproven=True)
 
-    def _proven(
-        self, read: pulse.PulseBlock | pulse.NeedRound | Refusal, *, weak: bool
+    def _found(
+        self, read: pulse.PulseBlock | pulse.NeedRound | Refusal, *, unproven: bool = False
     ) -> Found | None:
         if not isinstance(read, pulse.PulseBlock):
             return None
         profile = self._profiles.get(read.account, Profile())
         event = Event(pulse.event_of_block(read, profile))
-        return Found(read.format.name, read.account, read.digits, (event,), weak=weak)
+        weak = read.format.check is pulse.Check.PARITY
+        return Found(
+            read.format.name, read.account, read.digits, (event,), weak=weak, unproven=unproven
+        )

@@ -15,6 +15,7 @@ from protocols.tones.elements import DigitHeard, FskHeard, PulseDigitHeard
 MOST_HEARD: Final = 64
 MOST_FSK_BYTES: Final = 4096
 PERIODS: Final = 1.25
+PERIODS_AND_ONE_LOST: Final = 2.3
 STEP_S: Final = 0.02
 
 Sign = DigitHeard | PulseDigitHeard | FskHeard
@@ -34,6 +35,8 @@ class Gathering:
         self._overflow = False
         self._last = Instant(0)
         self._until: Instant | None = None
+        self.usual_digits = 0
+        """How many the blocks of this caller have; 0: not known."""
 
     @property
     def busy(self) -> bool:
@@ -96,4 +99,5 @@ class Gathering:
         """Within this time a next digit of the same block would have been told."""
         starts = [each.start_ms for each in self._heard if isinstance(each, DigitHeard)]
         periods = [after - before for before, after in pairwise(starts)]
-        return PERIODS * median(periods or [0]) / 1000 + STEP_S
+        patience = PERIODS if len(starts) == self.usual_digits else PERIODS_AND_ONE_LOST
+        return patience * median(periods or [0]) / 1000 + STEP_S

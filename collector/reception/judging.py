@@ -27,10 +27,12 @@ def judge(
     preferred: Preferred | None = None,
     first: Verdict | None = None,
     longest: int = 0,
+    late: bool = False,
     twice: bool = True,
 ) -> Verdict:
     """`first`: the reading that waits for its repetition; `longest`: digits of the longest other
-    block of this call; `twice`: whether weak readings need a repetition at all.
+    block of this call; `late`: its beginning may be missing; `twice`: whether readings that have a
+    check of their own may need a repetition at all.
     """
     readings, failed = _read(block, formats)
     if not readings:
@@ -42,15 +44,24 @@ def judge(
         return Verdict(None, why, readings[0].format)
     pinned = [each for each in readings if pins.get(each.account) == each.format]
     if pinned:
-        return Verdict(pinned[0], format=pinned[0].format)
+        why_not = _repetition(first, pinned[0]) if pinned[0].unproven else ""
+        return Verdict(pinned[0], why_not, pinned[0].format)
     free = [each for each in readings if each.account not in pins]
     if not free:
         one = readings[0]
         pin = pins[one.account]
         return Verdict(None, f"account {one.account} is pinned to {pin}", one.format)
     found = free[0]
-    if twice:
-        return Verdict(found, _once(block, found, preferred, first, longest), found.format)
+    digits = len(block.digits)
+    known = preferred is not None and preferred.format == found.format
+    longer = digits > 0 and longest > digits + 1
+    if twice and found.weak and longer and not known:
+        return Verdict(found, "short block after a longer one in the same call", found.format)
+    shorter = digits > 0 and preferred is not None and preferred.digits > digits
+    # Any of these may be a part of a longer block.
+    doubtful = shorter or longer or (not known and (found.weak or late))
+    if found.unproven or (twice and doubtful):
+        return Verdict(found, _repetition(first, found), found.format)
     return Verdict(found, format=found.format)
 
 
@@ -66,17 +77,8 @@ def _read(block: Block, formats: Sequence[Format]) -> tuple[list[Found], Failed 
     return readings, failed
 
 
-def _once(
-    block: Block, found: Found, preferred: Preferred | None, first: Verdict | None, longest: int
-) -> str:
-    """Why one such block is not enough; empty when it is."""
-    usual = 0 if preferred is None else preferred.digits
-    known = preferred is not None and preferred.format == found.format
-    shorter = bool(block.digits) and usual > len(block.digits)
-    if known or not (found.weak or shorter):
-        return ""
-    if found.weak and block.digits and longest > len(block.digits) + 1:
-        return "short block after a longer one in the same call"
+def _repetition(first: Verdict | None, found: Found) -> str:
+    """Why one such block is not enough; empty when it is the repetition of `first`."""
     before = None if first is None else first.found
     if before is not None and (before.format, before.raw) == (found.format, found.raw):
         return ""

@@ -41,8 +41,13 @@ class Profile:
     """A DTMF block ends with this much silence: longer than any hole that lost digits leave,
     shorter than the 1.25 s after which the panel repeats."""
     block_end_s: float = 0.15
-    """A block that is whole by its own check ends with this much silence, or somewhat more
-    than a digit period where that is longer: 16 digits may be the beginning of 22."""
+    """A block that is whole by its own check ends with this much silence, or somewhat more than a
+    digit period where that is longer (two periods for a caller whose blocks are not known to be so
+    long: one digit may be lost): 16 digits may be the beginning of 22."""
+    late_digit_s: float = 0.8
+    """A block that begins so long after the handshake may lack its beginning (16 digits the first
+    six of 22): it must come twice alike, unless the caller is known to send so many. Panels begin
+    after 0.3 s (protocols.md 1.1), the rest is the line's delay."""
     pulse_gap_s: float = 3.0
     """A round of pulses ends when no digit came to its end for this long..."""
     pulse_round_s: float = 1.0
@@ -70,8 +75,8 @@ class Profile:
     behind_s: float = 0.4
     """Audio older than this is not kissed off."""
     short_twice: bool = True
-    """Formats shorter than 15 digits must come twice alike, unless pinned or known of the caller:
-    a garbled longer block must never pass for one."""
+    """What may be a part of a longer block must come twice alike, unless pinned or known of the
+    caller. What has no check at all must in any case."""
 
 
 ASTERISK: Final = Profile(

@@ -111,9 +111,21 @@ class Line:
         lose: frozenset[int] = frozenset(),
     ) -> None:
         """These are sent now; those at the places `lose` are not heard. Ends with the last told."""
-        start = self.now_ms
-        for place, key in enumerate(message.keys_of(hexadecimal)):
-            begin = start + place * (on_ms + off_ms)
+        period_ms = on_ms + off_ms
+        begins = [self.now_ms + place * period_ms for place in range(len(hexadecimal))]
+        self.digits_at(hexadecimal, begins, on_ms, lose)
+
+    def digits_at(
+        self,
+        hexadecimal: str,
+        begins: Sequence[int],
+        on_ms: int = 50,
+        lose: frozenset[int] = frozenset(),
+    ) -> None:
+        """Each begins at its own ms."""
+        for place, (key, begin) in enumerate(
+            zip(message.keys_of(hexadecimal), begins, strict=True)
+        ):
             self.wait(begin + on_ms + LAG_MS - self.now_ms)
             if place not in lose:
                 self.hear(DigitHeard(key, begin, begin + on_ms, -9.0))

@@ -68,7 +68,7 @@ def test_a_block_is_stored_then_kissed_off_within_the_panels_patience() -> None:
 
 def test_what_worked_is_learned_and_goes_first_next_time() -> None:
     line = ready()
-    line.wait(3000)  # 2300 Hz is sounded; this panel answers to that
+    line.wait(2480)  # 2300 Hz is sounded; this panel answers to that
     line.digits(BLOCK)
     line.wait(400)
     (learned,) = line.kinds(Learned)
