@@ -35,7 +35,11 @@ from protocols.phone_batch import batch_of
 
 MAX_WAITING: Final = 64
 """Most Signals held at a time; more are shown at once."""
-_PROVEN: Final = re.compile(r"epoch=(\d{1,16});seq=(\d{1,16})")
+_NUMBER: Final = r"(\d{1,16})"
+_SECONDS: Final = r"(\d{1,10}\.\d)"
+_PROVEN: Final = re.compile(
+    rf"epoch={_NUMBER};seq={_NUMBER}(?:;up_s={_SECONDS};under_way_s={_SECONDS})?"
+)
 
 
 class Joiner:

@@ -7,15 +7,19 @@ fresh interval of grace.
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from collector.intake.deadlines import Deadlines
-from protocols.instants import Instant, later
+from protocols.instants import NS_PER_S, Instant, later
 from protocols.mqtt.payloads import Heartbeat, Will
 from protocols.panel_event import Code, PanelEvent, Qualifier
 
 PROOF_S = 5.0
 """A heartbeat this long after a report by phone was sent when its event had long been journaled."""
+DRIFT = 2e-4
+"""How fast a panel's own monotonic clock may run apart from ours."""
 FRESH_S = 2.0
 """A will this soon after a heartbeat is that of the connection the panel has just left: for panels
 that name no session."""
@@ -53,6 +57,7 @@ class Supervisor:
         self._seen: dict[str, Instant] = {}
         self._sessions: dict[str, str] = {}
         self._asked: dict[str, tuple[Instant, Instant]] = {}
+        self._quickest: dict[str, tuple[str, float, float, Instant]] = {}
         self._deadlines: Deadlines[str] = Deadlines()
 
     def restore(self, verdict: Verdict, now: Instant) -> None:
@@ -89,15 +94,30 @@ class Supervisor:
         changed = []
         if before is not None and before.lost:
             changed.append(PathChanged(sign.panel, _lost(Qualifier.RESTORE)))
+        under_way_s = self._under_way_s(sign, now)
+        sent = later(now, -under_way_s)
         first, last = self._asked.get(sign.panel, (now, now))
-        if now >= later(first, PROOF_S):
+        if sent >= later(first, PROOF_S):
             del self._asked[sign.panel]
-            if now < later(last, PROOF_S):
+            if sent < later(last, PROOF_S):
                 self._asked[sign.panel] = (last, last)
             detail = f"epoch={sign.epoch};seq={sign.seq}"
+            detail += f";up_s={sign.uptime_s:.1f};under_way_s={under_way_s:.1f}"
             event = PanelEvent(code=Code.PATH_PROVEN, q=Qualifier.STATUS, detail=detail)
             changed.append(PathChanged(sign.panel, event))
         return changed
+
+    def _under_way_s(self, beat: Heartbeat, now: Instant) -> float:
+        """How much longer than the quickest of its connection this one took: a stalled one may
+        deliver after a report by phone what was said before its event.
+        """
+        here_s = now / NS_PER_S - beat.uptime_s
+        session, uptime_s, quickest_s, at = self._quickest.get(beat.panel, ("", math.inf, 0.0, now))
+        if session != beat.session or beat.uptime_s < uptime_s:
+            quickest_s = here_s
+        quickest_s = min(here_s, quickest_s + DRIFT * (now - at) / NS_PER_S)
+        self._quickest[beat.panel] = (beat.session, beat.uptime_s, quickest_s, now)
+        return here_s - quickest_s
 
     def tick(self, now: Instant) -> list[PathChanged]:
         """Those whose heartbeat is overdue."""
@@ -122,6 +142,7 @@ class Supervisor:
         self._known.pop(panel, None)
         self._sessions.pop(panel, None)
         self._asked.pop(panel, None)
+        self._quickest.pop(panel, None)
         self._deadlines.set(panel, None)
 
     def _watch(self, verdict: Verdict, now: Instant) -> None:

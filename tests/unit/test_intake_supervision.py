@@ -98,23 +98,51 @@ def test_nobody_waits_for_a_panel_that_was_removed() -> None:
     assert supervisor.deadline() is None
 
 
+def beat_at(sent_s: float) -> Heartbeat:
+    return msgspec.structs.replace(BEAT, uptime_s=1000 + sent_s)
+
+
+def proving() -> Supervisor:
+    supervisor = Supervisor(SupervisionPolicy())
+    assert supervisor.receive(beat_at(0), START) == []
+    return supervisor
+
+
 def test_a_heartbeat_after_a_report_by_phone_is_told_once() -> None:
-    supervisor = watching()
+    supervisor = proving()
     supervisor.ask("shop-1", later(START, 10))
-    assert supervisor.receive(BEAT, later(START, 14.9)) == []
-    (proven,) = supervisor.receive(BEAT, later(START, 15))
+    assert supervisor.receive(beat_at(14.9), later(START, 14.9)) == []
+    (proven,) = supervisor.receive(beat_at(15), later(START, 15.1))
     assert (proven.event.code, proven.event.q) == (Code.PATH_PROVEN, Qualifier.STATUS)
-    assert proven.event.detail == f"epoch={BEAT.epoch};seq={BEAT.seq}"
-    assert supervisor.receive(BEAT, later(START, 45)) == []
+    said = f"epoch={BEAT.epoch};seq={BEAT.seq};up_s=1015.0;under_way_s=0.1"
+    assert proven.event.detail == said
+    assert supervisor.receive(beat_at(45), later(START, 45)) == []
 
 
 def test_a_report_just_before_that_heartbeat_waits_for_another() -> None:
-    supervisor = watching()
+    supervisor = proving()
     supervisor.ask("shop-1", later(START, 10))
     supervisor.ask("shop-1", later(START, 28))
-    assert len(supervisor.receive(BEAT, later(START, 30))) == 1
-    assert len(supervisor.receive(BEAT, later(START, 60))) == 1
-    assert supervisor.receive(BEAT, later(START, 90)) == []
+    assert len(supervisor.receive(beat_at(30), later(START, 30))) == 1
+    assert len(supervisor.receive(beat_at(60), later(START, 60))) == 1
+    assert supervisor.receive(beat_at(90), later(START, 90)) == []
+
+
+def test_a_heartbeat_that_was_held_up_on_its_way_proves_nothing_of_what_came_meanwhile() -> None:
+    supervisor = proving()
+    supervisor.ask("shop-1", later(START, 40))
+    assert supervisor.receive(beat_at(30), later(START, 50)) == []
+    assert supervisor.receive(beat_at(30), later(START, 51)) == [], "replayed"
+    assert len(supervisor.receive(beat_at(60), later(START, 60))) == 1
+
+
+def test_a_restarted_panel_counts_its_time_anew() -> None:
+    supervisor = proving()
+    supervisor.ask("shop-1", later(START, 10))
+    assert len(supervisor.receive(beat_at(-990), later(START, 20))) == 1
+    supervisor.ask("shop-1", later(START, 2000))
+    restarted = msgspec.structs.replace(beat_at(600), session="another")
+    assert len(supervisor.receive(restarted, later(START, 2010))) == 1
 
 
 def test_nobody_is_asked_who_never_sent_a_heartbeat() -> None:
