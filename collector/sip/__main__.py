@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import logging
-import os
 import signal
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from protocols.sip.addresses import AddressError, host_and_port, networks, stream_address
+from collector.sip.bridging import Patience
+from collector.sip.trunk import Trunk
+from collector.sip.worker import WorkerSettings
+from protocols.sip.addresses import (
+    AddressError,
+    listen_address,
+    networks,
+    password_of,
+    sip_host,
+    stream_address,
+)
 from protocols.sip.availability import MISSING, available
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -19,6 +30,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def _fail(text: str) -> typer.Exit:
     print(text, file=sys.stderr, flush=True)
     return typer.Exit(2)
+
+
+def _say(line: dict[str, Any]) -> None:
+    print(json.dumps(line, ensure_ascii=False), flush=True)
 
 
 @app.command()
@@ -33,8 +48,15 @@ def run(
         list[str], typer.Option(help="Networks calls may come from; repeatable. Others: 403.")
     ] = ["127.0.0.0/8", "::1/128"],  # noqa: B006  never changed
     calls: Annotated[
-        int, typer.Option(min=1, max=4, help="Calls at once; one more is told 486 (busy).")
+        int, typer.Option(min=1, max=240, help="Calls at once; one more is told 486 (busy).")
     ] = 4,
+    registrar: Annotated[
+        str, typer.Option(help="Register the number here (sip:HOST[:PORT]). Default: nowhere.")
+    ] = "",
+    user: Annotated[str, typer.Option(help="Name of the SIP account, often the number.")] = "",
+    password_file: Annotated[
+        Path | None, typer.Option(help="File with the account's password.")
+    ] = None,
     rtp_port: Annotated[
         int, typer.Option(min=0, max=65_000, help="First UDP port for audio; 0: any free ones.")
     ] = 0,
@@ -65,48 +87,48 @@ def run(
               --audiosocket 127.0.0.1:9092
     """
     try:
-        host, port = host_and_port(listen, "--listen")
+        host, port = listen_address(listen, "--listen")
         receiver = stream_address(audiosocket, "--audiosocket")
         allowed = networks(allow, "--allow")
+        asked = sip_host(registrar, "--registrar") if registrar else ""
+        secret = password_of(password_file, "--password-file")
     except AddressError as error:
         raise _fail(str(error)) from None
     if not available():
         raise _fail(MISSING)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 
-    import pjsua2 as pj
-
-    from collector.sip.bridging import Patience
-    from collector.sip.front_end import FrontEnd, FrontEndSettings, print_line
-    from protocols.sip.phone import PhoneSettings
-
-    settings = FrontEndSettings(
+    common = WorkerSettings(
+        0,
         receiver,
-        PhoneSettings(host, port, calls, buffer_ms, conceal, telephone_event, rtp_port, sip_log),
-        Patience(longest_s=longest_s),
-        allowed,
+        media=host,
+        allow=tuple(map(str, allowed)),
+        buffer_ms=buffer_ms,
+        conceal=conceal,
+        telephone_event=telephone_event,
+        rtp_port=rtp_port,
+        sip_log=sip_log,
+        patience=Patience(longest_s=longest_s),
+        registrar=asked,
+        user=user,
+        password=secret,
     )
     try:
-        front = FrontEnd(settings, print_line)
-    except pj.Error as error:
-        print(
-            f"Cannot listen for SIP at {listen}: {error.reason}. Is another SIP program on this"
+        trunk = Trunk((host, port), calls, allowed, common, _say)
+    except OSError as error:
+        raise _fail(
+            f"Cannot listen for SIP at {listen}: {error.strerror}. Is another SIP program on this"
             f" port, and is the address one of this machine's?\n"
-            f"无法在 {listen} 上监听 SIP：端口是否被占用？地址是否属于本机？",
-            file=sys.stderr,
-            flush=True,
-        )
-        os._exit(2)
+            f"无法在 {listen} 上监听 SIP：端口是否被占用？地址是否属于本机？"
+        ) from None
 
     def stop(*_: Any) -> None:
-        front.stopping = True
+        trunk.stopping = True
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    print_line({"ready": True, "sip": front.address, "calls": calls})
-    front.run()
-    print_line({"stopped": True})
-    os._exit(0)  # the library's threads do not survive the interpreter's own end
+    trunk.run()
+    _say({"stopped": True})
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-FORBIDDEN: Final = 403
 BUSY_HERE: Final = 486
 UNAVAILABLE: Final = 503
 _USER: Final = re.compile(r"(?:sips?|tel):([^@;>\s]*)", re.IGNORECASE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import secrets
@@ -10,14 +11,12 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import ip_network
 from typing import Any, Final
 
 import pjsua2 as pj
 
 from collector.sip.bridging import (
     BUSY_HERE,
-    FORBIDDEN,
     UNAVAILABLE,
     Answer,
     Bridging,
@@ -31,9 +30,11 @@ from collector.sip.bridging import (
 )
 from protocols import audiosocket
 from protocols.audiosocket import Kind
-from protocols.sip.addresses import Network, within
+from protocols.sip.addresses import Network
+from protocols.sip.call import Call
 from protocols.sip.phone import Phone, PhoneSettings
 from protocols.sip.playout import Playout
+from protocols.sip.registration import registration_state
 from protocols.sip.sdp import without_telephone_event
 from protocols.sip.sound import Sound
 from protocols.sip.stream import Stream
@@ -43,58 +44,55 @@ Say = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Registration:
+    """Where the centre's number is registered, if anywhere. `proxy`: what leads there."""
+
+    registrar: str = ""
+    user: str = ""
+    password: str = field(default="", repr=False)
+    proxy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class FrontEndSettings:
-    """`receiver`: host and port of its AudioSocket server, or a path of a unix socket."""
+    """`receiver`: host and port of its AudioSocket server, or a path of a unix socket. `contact`:
+    whom callers are to speak to within a call. `allow`: networks audio may come from.
+    """
 
     receiver: tuple[str, int] | str
+    contact: str
     phone: PhoneSettings = field(default_factory=PhoneSettings)
     patience: Patience = field(default_factory=Patience)
-    allow: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+    allow: tuple[Network, ...] = ()
+    registration: Registration = field(default_factory=Registration)
 
 
 class _Account(pj.Account):  # type: ignore[misc]
     def __init__(self, front: FrontEnd) -> None:
         super().__init__()
         self.front = front
+        self.registered = False
+
+    def onRegState(self, prm: Any) -> None:  # noqa: N802
+        self.registered = bool(self.getInfo().regIsActive)
+        self.front.registration(*registration_state(int(prm.code), self.registered))
 
     def onIncomingCall(self, prm: Any) -> None:  # noqa: N802
         self.front.incoming(prm)
 
 
-class _Call(pj.Call):  # type: ignore[misc]
-    """One call. Callbacks only note what happened; `FrontEnd.step` acts on it."""
+class _Call(Call):
+    """One incoming call."""
 
     def __init__(self, account: Any, call_id: int, number: int, rules: FrontEndSettings) -> None:
-        super().__init__(account, call_id)
+        super().__init__(account, call_id, rules.allow)
         self.number = number
-        self.caller = ""
+        self.caller = self.sip_id = ""
         self.telephone_event = rules.phone.telephone_event
         self.machine = Bridging(rules.patience, time.monotonic())
         self.began_s = time.monotonic()
-        self.confirmed = self.gone = False
-        self.code = 0
-        self.sound: Sound | None = None
         self.socket: socket.socket | None = None
         self.stream: Stream | None = None
-
-    def onCallState(self, prm: Any) -> None:  # noqa: N802
-        info = self.getInfo()
-        if info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
-            self.gone, self.code = True, info.lastStatusCode
-        elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
-            self.confirmed = True
-
-    def onCallMediaState(self, prm: Any) -> None:  # noqa: N802
-        sound = self.sound
-        if sound is None or self.gone:
-            return
-        info = self.getInfo()  # owns what `media` points at
-        for index, media in enumerate(info.media):
-            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
-                audio = self.getAudioMedia(index)
-                audio.startTransmit(sound)
-                sound.startTransmit(audio)
-                return
 
     def onDtmfDigit(self, prm: Any) -> None:  # noqa: N802
         if self.sound is not None and prm.method == pj.PJSUA_DTMF_METHOD_RFC2833:
@@ -116,35 +114,53 @@ class FrontEnd:
         self._phone = Phone(settings.phone)
         self.address = self._phone.address
         self._account = _Account(self)
-        self._account.create(self._phone.account_config(f"sip:receiver@{self.address}"), True)
+        self._account.create(self._account_config(), True)
         self._calls: list[_Call] = []
         self._sounds = [Sound(f"call{n}") for n in range(settings.phone.calls)]
         self._numbered = 0
 
-    def run(self) -> None:
-        """Until `stopping`; then every call is ended and the library taken down."""
-        while not self.stopping:
+    def _account_config(self) -> Any:
+        settings = self.settings
+        wanted = settings.registration
+        own = wanted.registrar or self.address
+        config = self._phone.account_config(f"sip:{wanted.user or 'receiver'}@{own}")
+        config.sipConfig.contactForced = settings.contact
+        if wanted.registrar:
+            config.sipConfig.proxies.append(f"sip:{wanted.proxy};lr")
+            self._phone.register(config, wanted.registrar, wanted.user, wanted.password)
+        return config
+
+    def run(self, alone: Callable[[], bool]) -> None:
+        """Until `stopping`, or `alone` says that nobody is left to work for; then every call is
+        ended.
+        """
+        while not self.stopping and not alone():
             self._phone.handle(STEP_MS)
             self.step()
+        self.stopping = True
+        if self._account.registered:
+            with contextlib.suppress(pj.Error):
+                self._account.setRegistration(False)
         self._phone.close(self._wound_up)
 
     def _wound_up(self) -> bool:
         self.step()
-        return not self._calls
+        return not self._calls and not self._account.registered
 
     # -- callbacks --------------------------------------------------------------------------------
+
+    def registration(self, up: bool, why: str) -> None:
+        """The registrar answered, or did not."""
+        self._say({"is": "registration", "up": up, **({"why": why} if why else {})})
 
     def incoming(self, prm: Any) -> None:
         """An INVITE."""
         self._numbered += 1
         call = _Call(self._account, prm.callId, self._numbered, self.settings)
+        call.sip_id = str(call.getInfo().callIdString)
         call.caller = caller_of(str(prm.rdata.wholeMsg), str(call.getInfo().remoteUri))
         self._calls.append(call)
-        source = str(prm.rdata.srcAddress)
-        self._tell(call, "calling", source=source)
-        if not within(source, self.settings.allow):
-            self._act(call, call.machine.refuse(FORBIDDEN, "source not allowed"))
-            return
+        self._tell(call, "calling")
         if self.stopping or not self._sounds:
             code = UNAVAILABLE if self.stopping else BUSY_HERE
             self._act(call, call.machine.refuse(code, "no line free"))
@@ -270,9 +286,11 @@ class FrontEnd:
         self._tell(call, "over", **told)
 
     def _tell(self, call: _Call, state: str, **more: Any) -> None:
-        self._say({"call": call.number, "caller": call.caller, "is": state, **more})
+        named = {"call": call.number, "id": call.sip_id, "caller": call.caller}
+        self._say({**named, "is": state, **more})
 
 
 def print_line(line: dict[str, Any]) -> None:
-    """One JSON line on standard output."""
-    print(json.dumps(line, ensure_ascii=False), flush=True)  # noqa: T201
+    """One JSON line on standard output, if anybody still reads it."""
+    with contextlib.suppress(BrokenPipeError):
+        print(json.dumps(line, ensure_ascii=False), flush=True)  # noqa: T201

@@ -12,7 +12,14 @@ from typing import Annotated, Any
 
 import typer
 
-from protocols.sip.addresses import AddressError, host_and_port, sip_host, stream_address
+from protocols.sip.addresses import (
+    AddressError,
+    host_and_port,
+    networks,
+    password_of,
+    sip_host,
+    stream_address,
+)
 from protocols.sip.availability import MISSING, available
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -25,19 +32,6 @@ def _fail(text: str) -> typer.Exit:
 
 def _say(line: dict[str, Any]) -> None:
     print(json.dumps(line, ensure_ascii=False), flush=True)
-
-
-def _password(path: Path | None) -> str:
-    if path is None:
-        return ""
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise _fail(
-            f"--password-file {path}: cannot be read ({error}). Expected: a text file with the"
-            f" password alone, readable by this program's user.\n"
-            f"--password-file {path}：无法读取。应为只含密码的文本文件，且本程序可读。"
-        ) from None
 
 
 @app.command()
@@ -70,6 +64,12 @@ def run(
     conceal: Annotated[
         bool, typer.Option(help="Fill in for lost packets instead of being silent for them.")
     ] = True,
+    audio_from: Annotated[
+        list[str],
+        typer.Option(
+            help="Network audio may come from besides the address that the trunk names; repeatable."
+        ),
+    ] = [],  # noqa: B006  never changed
     answer_s: Annotated[
         float, typer.Option(min=5, max=180, help="Give up a call that nobody takes (seconds).")
     ] = 60,
@@ -95,6 +95,8 @@ def run(
         host, port = host_and_port(listen, "--listen")
         asked = sip_host(registrar, "--registrar") if registrar else ""
         far = sip_host(trunk, "--trunk") if trunk else asked
+        further = networks(audio_from, "--audio-from")
+        secret = password_of(password_file, "--password-file")
     except AddressError as error:
         raise _fail(str(error)) from None
     if not far:
@@ -105,7 +107,6 @@ def run(
         )
     if not available():
         raise _fail(MISSING)
-    secret = _password(password_file)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 
     import pjsua2 as pj
@@ -114,7 +115,9 @@ def run(
     from protocols.sip.phone import PhoneSettings
 
     phone = PhoneSettings(host, port, lines, buffer_ms, conceal, False, rtp_port, sip_log)
-    settings = AgentSettings(where, far, asked, user, secret, lines, answer_s, check_s, phone)
+    settings = AgentSettings(
+        where, far, asked, user, secret, lines, answer_s, check_s, phone, further
+    )
     try:
         agent = Agent(settings, _say)
     except (OSError, pj.Error) as error:

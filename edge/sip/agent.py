@@ -22,15 +22,18 @@ from edge.sip.signalling import (
     Malformed,
     Say,
     order_of,
-    registration_state,
     request_uri,
     trunk_state,
 )
 from protocols import audiosocket
 from protocols.audiosocket import Kind
 from protocols.instants import NS_PER_S, Instant
-from protocols.sip.phone import CALLS_AT_MOST, Phone, PhoneSettings
+from protocols.sip.addresses import Network
+from protocols.sip.availability import CALLS_AT_MOST
+from protocols.sip.call import Call
+from protocols.sip.phone import Phone, PhoneSettings
 from protocols.sip.playout import SILENCE, Playout
+from protocols.sip.registration import registration_state
 from protocols.sip.sdp import without_telephone_event
 from protocols.sip.sound import Sound
 from protocols.sip.stream import Stream
@@ -61,6 +64,8 @@ class AgentSettings:
     check_s: float = 60.0
     """How often an unregistered trunk is asked by OPTIONS whether it is there; 0: never."""
     phone: PhoneSettings = field(default_factory=PhoneSettings)
+    audio_from: tuple[Network, ...] = ()
+    """Whence audio may come, besides the address in the far end's session description."""
 
 
 class _Account(pj.Account):  # type: ignore[misc]
@@ -89,46 +94,7 @@ class _Account(pj.Account):  # type: ignore[misc]
         self.refused.append(call)  # to be let go of, but not inside its own callback
 
 
-class _Call(pj.Call):  # type: ignore[misc]
-    def __init__(self, account: Any, sound: Sound) -> None:
-        super().__init__(account)
-        self.sound: Sound | None = sound
-        self.audio: Any = None
-        self.rang = self.confirmed = self.gone = False
-        self.code = 0
-
-    def onCallState(self, prm: Any) -> None:  # noqa: N802
-        info = self.getInfo()
-        if info.state == pj.PJSIP_INV_STATE_EARLY:
-            self.rang = True
-        elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
-            self.confirmed = True
-        elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
-            self.gone, self.code = True, int(info.lastStatusCode)
-
-    def onCallMediaState(self, prm: Any) -> None:  # noqa: N802
-        sound = self.sound
-        if sound is None or self.gone:
-            return
-        info = self.getInfo()  # owns what `media` points at
-        for index, media in enumerate(info.media):
-            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
-                audio = self.getAudioMedia(index)
-                audio.startTransmit(sound)
-                sound.startTransmit(audio)
-                self.audio = audio
-                return
-
-    def part(self) -> None:
-        """Take the line's port off this call at once: the next call may come before its BYE."""
-        sound, self.sound = self.sound, None
-        if sound is not None and self.audio is not None and not self.gone:
-            with contextlib.suppress(pj.Error):
-                self.audio.stopTransmit(sound)
-            with contextlib.suppress(pj.Error):
-                sound.stopTransmit(self.audio)
-        self.audio = None
-
+class _Call(Call):
     def onCallSdpCreated(self, prm: Any) -> None:  # noqa: N802
         """Digits stay in the audio: RFC 4733 is not even offered."""
         prm.sdp.wholeSdp = without_telephone_event(prm.sdp.wholeSdp)
@@ -178,14 +144,7 @@ class Agent:
         own = settings.trunk if settings.registrar else self.address
         config = self._phone.account_config(f"sip:{settings.user or 'panel'}@{own}")
         if settings.registrar:
-            config.regConfig.registrarUri = f"sip:{settings.registrar}"
-            config.regConfig.registerOnAdd = True
-            config.regConfig.timeoutSec = 300
-            config.regConfig.retryIntervalSec = 30
-            config.regConfig.firstRetryIntervalSec = 2
-        if settings.password:
-            credentials = pj.AuthCredInfo("digest", "*", settings.user, 0, settings.password)
-            config.sipConfig.authCreds.append(credentials)
+            self._phone.register(config, settings.registrar, settings.user, settings.password)
         account = _Account()
         account.create(config, True)
         return account
@@ -335,8 +294,8 @@ class Agent:
             plug.number_waiting = number
             return
         plug.number_waiting = ""
-        call = _Call(self._account, plug.sound)
-        plug.call = call
+        call = _Call(self._account, audio_from=self.settings.audio_from)
+        plug.call, call.sound = call, plug.sound
         plug.stream.playout.clear()
         plug.sound.bind(plug.stream)
         parameters = pj.CallOpParam(True)

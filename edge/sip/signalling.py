@@ -233,8 +233,3 @@ def trunk_state(code: int) -> tuple[bool, str]:
     if code in (408, 502, 503, 504) or code < 100:
         return False, "trunk_silent"
     return True, ""
-
-
-def registration_state(code: int, active: bool) -> tuple[bool, str]:
-    """(up, why) from what the registrar said."""
-    return (True, "") if active and code // 100 == 2 else (False, f"unregistered_{code}")

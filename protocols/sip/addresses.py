@@ -1,9 +1,10 @@
-"""Addresses as a user writes them. Pure."""
+"""Addresses and the password file, as a user gives them."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from pathlib import Path
 from typing import Final
 
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
@@ -67,3 +68,34 @@ def within(source: str, allowed: tuple[Network, ...]) -> bool:
     except ValueError:
         return False
     return any(address in network for network in allowed)
+
+
+def password_of(path: Path | None, where: str) -> str:
+    """The password in a text file that holds nothing else; empty without a file."""
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise AddressError(
+            f"{where} {path}: cannot be read ({error}). Expected: a text file with the"
+            f" password alone, readable by this program's user.\n"
+            f"{where} {path}：无法读取。应为只含密码的文本文件，且本程序可读。"
+        ) from None
+
+
+def listen_address(text: str, where: str) -> tuple[str, int]:
+    """`IPV4:PORT` that callers can be told: no name, not every address at once."""
+    host, port = host_and_port(text, where)
+    try:
+        told = not ipaddress.IPv4Address(host).is_unspecified
+    except ValueError:
+        told = False
+    if not told:
+        raise AddressError(
+            f"{where} {text!r}: expected one IPv4 address of this machine's, for callers are told"
+            f" it (SIP Contact and audio); for example 192.0.2.10:5060.\n"
+            f"{where} {text!r}：应为本机的一个 IPv4 地址（该地址会告知主叫方），例如"
+            f" 192.0.2.10:5060。"
+        )
+    return host, port

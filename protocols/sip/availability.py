@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import Final
+
+CALLS_AT_MOST: Final = 4
+"""PJSUA_MAX_CALLS of the published build: a fifth call is PJ_ETOOMANY, whatever is configured."""
 
 MISSING = """\
 PJSUA2 is not installed, so this program can speak no SIP.

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import pjsua2 as pj
 
+from protocols.sip.availability import CALLS_AT_MOST
+
 _LOG: Final = logging.getLogger(__name__)
 CODECS: Final = ("PCMA/8000/1", "PCMU/8000/1")
-CALLS_AT_MOST: Final = 4
-"""PJSUA_MAX_CALLS of the published build: a fifth call is PJ_ETOOMANY, whatever is configured."""
 CLOSING_S: Final = 2.0
 DISCARD_NONE: Final = 0
 """pjmedia_jb_discard_algo: never shorten what was heard."""
@@ -29,6 +29,7 @@ DISCARD_NONE: Final = 0
 class PhoneSettings:
     """`buffer_ms`: jitter buffer, 20 to 400. `conceal`: let the codec fill in for lost packets.
     `telephone_event`: agree to RFC 4733 when the other side offers it. Port 0: any free one.
+    `media_host`: where audio goes in and out, when that is not where SIP does.
     """
 
     host: str = "127.0.0.1"
@@ -39,6 +40,7 @@ class PhoneSettings:
     telephone_event: bool = True
     rtp_port: int = 0
     log_level: int = 1
+    media_host: str = ""
 
 
 @contextlib.contextmanager
@@ -125,11 +127,13 @@ class Phone:
             self._endpoint.codecSetParam(name, parameters)
 
     def account_config(self, uri: str) -> Any:
-        """A configuration for an account `uri` whose media binds where SIP does."""
+        """A configuration for an account `uri`, not registered."""
         config = pj.AccountConfig()
         config.idUri = uri
         config.regConfig.registerOnAdd = False
-        config.mediaConfig.transportConfig.boundAddress = self.settings.host
+        config.mediaConfig.transportConfig.boundAddress = (
+            self.settings.media_host or self.settings.host
+        )
         config.mediaConfig.transportConfig.port = self.settings.rtp_port
         if self.settings.rtp_port:
             config.mediaConfig.transportConfig.portRange = 4 * self.settings.calls + 40
@@ -137,6 +141,20 @@ class Phone:
         config.mediaConfig.lockCodecEnabled = False
         config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL
         return config
+
+    @staticmethod
+    def register(config: Any, registrar: str, user: str, password: str) -> None:
+        """Have the account registered at `registrar` (host[:port]), by digest when there is a
+        password.
+        """
+        config.regConfig.registrarUri = f"sip:{registrar}"
+        config.regConfig.registerOnAdd = True
+        config.regConfig.timeoutSec = 300
+        config.regConfig.retryIntervalSec = 30
+        config.regConfig.firstRetryIntervalSec = 2
+        if password:
+            credentials = pj.AuthCredInfo("digest", "*", user, 0, password)
+            config.sipConfig.authCreds.append(credentials)
 
     def handle(self, milliseconds: int) -> None:
         """Let SIP do its work for so long; callbacks come from here."""

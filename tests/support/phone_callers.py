@@ -29,7 +29,7 @@ from edge.reporting.phone.call_types import (
     Note,
     Order,
     Ready,
-    Sent,
+    Sending,
 )
 from edge.reporting.phone.line import LineInput, LineStatus
 from protocols.contact_id.message import Message, encode
@@ -141,7 +141,7 @@ class Caller:
                 if left:
                     return call.send(Block(left[0], owed[left.popleft()].digits), _now())
                 return call.hang_up(_now())
-            case Sent(block, _):
+            case Sending(block, _):
                 owed[block.name].tries += 1
             case Kissed(block):
                 owed[block.name].kissed = True

@@ -22,7 +22,7 @@ from hil.drivers.process import Program, RigError
 from protocols.mqtt.reception import Report
 
 CALLS_EACH = 4
-"""Calls of one front-end, lines of one agent: the library's own limit."""
+"""Lines of one agent: the library's own limit."""
 _counter = itertools.count()
 ROOT = Path(__file__).parents[2]
 
@@ -111,7 +111,7 @@ class Outcome:
 
 
 class SipRig:
-    """`trunks` agents, each dialling a front-end of its own, all front-ends to one receiver."""
+    """`trunks` agents of four lines, one front-end that takes them all, one receiver."""
 
     def __init__(self, folder: Path, trunks: int, *options: str, apart: bool = True) -> None:
         self.folder = folder
@@ -152,17 +152,14 @@ class SipRig:
         port = receiver.ready()["audiosocket_port"]
         centre_ip = self.net.centre_ip if self.net else "127.0.0.1"
         premises_ip = self.net.premises_ip if self.net else "127.0.0.1"
-        fronts = [
-            self._program(
-                f"front{n}",
-                "centre",
-                "collector.sip",
-                *("--listen", f"{centre_ip}:0", "--audiosocket", f"127.0.0.1:{port}"),
-                *("--allow", f"{premises_ip}/32"),
-                *self._options,
-            )
-            for n in range(self._trunks)
-        ]
+        front = self._program(
+            "front",
+            "centre",
+            "collector.sip",
+            *("--listen", f"{centre_ip}:0", "--audiosocket", f"127.0.0.1:{port}"),
+            *("--allow", f"{premises_ip}/32", "--calls", str(CALLS_EACH * self._trunks)),
+            *self._options,
+        )
         agents = [
             self._program(
                 f"agent{n}",
@@ -172,7 +169,7 @@ class SipRig:
                 *("--trunk", f"sip:{front.ready()['sip']}", "--listen", f"{premises_ip}:0"),
                 *self._options,
             )
-            for n, front in enumerate(fronts)
+            for n in range(self._trunks)
         ]
         self._lines = [agent.ready()["line"] for agent in agents]
 
@@ -233,6 +230,15 @@ class SipRig:
         return Outcome(
             told["wall_s"], told["events"], told["dialled"], stored & mine, invented, dropped
         )
+
+    def front_end_pids(self) -> list[int]:
+        """The front-end and its workers, as they run now."""
+        last = {
+            line["worker"]: line["pid"]
+            for line in self.log_lines("front")
+            if line.get("is") == "up"
+        }
+        return [self.programs["front"].pid, *last.values()]
 
     def log_lines(self, name: str) -> list[dict[str, Any]]:
         """What a program printed as JSON."""
