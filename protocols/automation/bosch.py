@@ -1,15 +1,19 @@
-"""Bosch D6600 / D6100 "SIA mode" (protocols.md 3.3): LF, CRC, type, sequence, RR, LL, data, CR.
+"""Bosch D6600 / D6100 and Radionics D6500 "SIA mode" (protocols.md 3.3): LF, head, body, CR.
 
-    CCCC a 0001 01 02 [#AAAA|18QXYZGGCCC]    Contact ID, Q = 1 3 6 (58: 10-digit account)
-    CCCC TAB 0001 01 02 [#AAAA|Nri1/BA5]     SIA text (written here with spaces for reading)
-    CCCC 9 0001 01 02 [#AAAA|CCCCCCCC]       Super Fast channels 1-8
-    CCCC x 0001 01 02 [#AAAA|...]            other formats by type letter
-    CCCC TAB 0001 01 []                      link test
-    ACK  CCCC TAB 0001 01 02 []              with the sequence, receiver and line it answers
-    NAK  CCCC TAB 0000 RR 00 []              at the third NAK the receiver skips the message
+    head  CCCCLL                             CRC and length of the body in hex; some send CCCC only
+    body  a 0001 01 02 [#AAAA|18QXYZGGCCC]   Contact ID, Q = 1 3 6 (58: 10-digit account)
+          TAB 0001 01 02 [#AAAA|Nri1/BA5]    SIA text; also from types of FSK formats (E, v)
+          b 0001 01 02 [#AAAA|E]             Express 4+1, c: 4+2 (written here with spaces)
+          9 0001 01 02 [#AAAA|CCCCCCCC]      Super Fast channels 1-8
+          f 0001 01 02 [#AAAA|CCCC CCCC C]   High Speed
+          x 0001 01 02 [#AAAA|...]           other formats by type letter
+          TAB 0001 01 02 [NJT]               the receiver's own messages
+          TAB 0001 01 []                     link test
+    ACK   TAB 0001 01 02 []                  with the sequence, receiver and line it answers
+    NAK   TAB 0000 RR 00 []                  at the third NAK the receiver skips the message
 
-CRC: the manual says "as in SIA DC-07", whose text was not to be had; DC-09's CRC-16 over all
-between it and CR is assumed [U]. `crc_digits` (the older D6500 prints 6) and `check` are settings.
+CRC-16 (reflected A001, initial 0) over the body. The examples on page 155 of the computer interface
+manual (4998122703-05) bear this CRC and the length behind it.
 """
 
 from __future__ import annotations
@@ -30,19 +34,26 @@ LF: Final = 0x0A
 CR: Final = 0x0D
 TAB: Final = "\t"
 CLAUSE: Final = "Bosch SIA mode"
+HEADS: Final = (6, 4)
+"""Characters before the body: CRC and length, or CRC alone."""
 _BODY: Final = re.compile(
-    r"(?P<type>.)(?P<sequence>[0-9]{4})(?P<receiver>[0-9A-F]{2})(?P<line>[0-9A-F ]{0,2})"
-    r" ?\[(?:#(?P<account>[0-9A-F ]{1,16})(?:\|(?P<data>.*))?)?\]",
+    r"(?P<type>.)(?P<sequence>[0-9]{4})(?P<receiver>[0-9A-F]{2})(?P<line>[0-9A-Fa-f ]{0,2})"
+    r" ?\[(?P<data>.*)\]",
     re.DOTALL,
+)
+_ACCOUNT: Final = re.compile(
+    r"#(?P<account>[0-9A-Za-z ]{0,15}[0-9A-Za-z])(?:\|(?P<data>.*))?", re.DOTALL
 )
 _CONTACT_ID: Final = re.compile(
     r"(?P<mt>18|98|58)(?P<q>[ERP0-9])(?P<code>[0-9B-F]{3})(?P<area>[0-9B-F]{2})(?P<number>[0-9B-F]{3})"
 )
 _CHANNELS: Final = re.compile("[0-9B-F]{8}")
+_HIGH_SPEED: Final = re.compile("(?P<status>[0-9B-F]{8})(?P<x>[0-9B-F])")
+_DIGITS: Final = {"b": ("express-4-1", 1), "c": ("express-4-2", 2)}
 
 
 def crc16(data: bytes) -> int:
-    """Reflected A001, initial 0 (DC-09)."""
+    """Reflected A001, initial 0 (DC-07, DC-09)."""
     crc = 0
     for byte in data:
         crc ^= byte
@@ -51,17 +62,30 @@ def crc16(data: bytes) -> int:
     return crc
 
 
-def framed(body: str, crc_digits: int = 4) -> bytes:
+def framed(body: str, head: int = HEADS[0]) -> bytes:
     """A whole frame around `type sequence receiver line [data]`."""
     data = body.encode()
-    return b"\n" + f"{crc16(data):0{crc_digits}X}".encode() + data + b"\r"
+    length = f"{len(data):02X}" if head == HEADS[0] else ""
+    return b"\n" + f"{crc16(data):04X}{length}".encode() + data + b"\r"
+
+
+def head_of(frame: bytes) -> int | None:
+    """Characters before the body of a frame whose head is right for what follows."""
+    for head in HEADS:
+        if framed_head(frame[head:], head) == frame[:head].upper():
+            return head
+    return None
+
+
+def framed_head(body: bytes, head: int) -> bytes:
+    """The head that belongs before these bytes."""
+    return f"{crc16(body):04X}{len(body):02X}"[:head].encode()
 
 
 @dataclass(frozen=True, slots=True)
 class BoschSia:
     """`check`: refuse frames whose CRC is not ours. `receiver`: its number, for NAKs."""
 
-    crc_digits: int = 4
     check: bool = True
     receiver: str = "01"
     accounts: Accounts = field(default_factory=Accounts)
@@ -69,7 +93,7 @@ class BoschSia:
     @property
     def name(self) -> str:
         """In configuration."""
-        return "bosch-sia"
+        return "bosch-sia" if self.check else "bosch-sia-unchecked"
 
     @property
     def framing(self) -> Framing:
@@ -79,33 +103,57 @@ class BoschSia:
     @property
     def nak(self) -> bytes:
         """Sequence 0000, line 00."""
-        return framed(f"{TAB}0000{self.receiver}00[]", self.crc_digits)
+        return self._nak(HEADS[0])
+
+    @property
+    def ack_s(self) -> float:
+        """4 s where it repeats (a D6500 does not); a later ACK is harmless, for it is numbered."""
+        return 4.0
 
     def read(self, frame: bytes) -> Reading:
-        """What the frame tells; its ACK names the sequence."""
-        head, body = frame[: self.crc_digits], frame[self.crc_digits :]
-        if self.check and head.upper() != f"{crc16(body):0{self.crc_digits}X}".encode():
-            told = head.decode("latin-1")
-            return Bad(f"CRC {told}, computed {crc16(body):04X}", CLAUSE)
-        found = _BODY.fullmatch(reports.text_of(body))
-        if found is None:
-            return Bad("not a line of this receiver", CLAUSE)
-        line = found["line"].strip() or "00"
-        ack = framed(f"{TAB}{found['sequence']}{found['receiver']}{line}[]", self.crc_digits)
-        account = (found["account"] or "").strip()
-        if not account:
-            return Beat(ack)
-        text = reports.text_of(frame)
-        return Line(self._what(text, found["type"], account, found["data"] or ""), ack, True)
+        """What the frame tells; its ACK names the sequence and has the frame's form of head."""
+        head = head_of(frame)
+        if head is None and self.check:
+            told = reports.shown(reports.text_of(frame[:4]))
+            return Bad(f"CRC {told}, computed {crc16(frame[HEADS[0] :]):04X}", CLAUSE)
+        for each in HEADS[::-1] if head is None else (head,):
+            found = _BODY.fullmatch(reports.text_of(frame[each:]))
+            if found is not None:
+                return self._read(reports.text_of(frame), found, each)
+        return Bad("not a line of this receiver", CLAUSE, nak=self._nak(head or HEADS[0]))
 
-    def _what(self, text: str, kind: str, account: str, data: str) -> tuple[Content, ...]:
-        found = _CONTACT_ID.fullmatch(data)
-        if found is not None:
-            fields = {**found.groupdict(), "account": account}
-            return (reports.contact_id(text, fields, self.accounts),)
+    def _nak(self, head: int) -> bytes:
+        return framed(f"{TAB}0000{self.receiver}00[]", head)
+
+    def _read(self, text: str, found: re.Match[str], head: int) -> Reading:
+        line = found["line"].strip() or "00"
+        ack = framed(f"{TAB}{found['sequence']}{found['receiver']}{line}[]", head)
+        if not found["data"]:
+            return Beat(ack)
+        return Line(self._what(text, found["type"], found["data"]), ack, True)
+
+    def _what(self, text: str, kind: str, told: str) -> tuple[Content, ...]:
+        found = _ACCOUNT.fullmatch(told)
+        if found is None:
+            if told[:1] in {"N", "O"}:  # of the receiver itself
+                blocks = read_data(told, self.accounts.sia_codes)
+                return reports.sia(text, blocks, reports.RECEIVER, reports.OWN)
+            return (reports.unrecognised(text, self.name, "the receiver's own message"),)
+        account, data = found["account"].strip(), found["data"] or ""
+        fields = _CONTACT_ID.fullmatch(data)
+        if fields is not None:
+            given = {**fields.groupdict(), "account": account}
+            return (reports.contact_id(text, given, self.accounts),)
         if kind in "89" and _CHANNELS.fullmatch(data):
             return reports.channels(text, account, data, "7", self.accounts)
+        high_speed = _HIGH_SPEED.fullmatch(data.replace(" ", "")) if kind == "f" else None
+        if high_speed is not None:
+            status, x = high_speed["status"], high_speed["x"]
+            return reports.channels(text, account, status, x, self.accounts)
+        form, length = _DIGITS.get(kind, ("", 0))
+        if form and re.fullmatch(f"[0-9B-F]{{{length}}}", data):
+            return (reports.digits(text, account, data, form, self.accounts),)
         if data[:1] in {"N", "O"}:
             return reports.sia(text, read_data(f"#{account}|{data}", self.accounts.sia_codes))
-        told = PanelEvent(140, detail=f"type={kind.strip() or 'TAB'};data={data[:80]}")
-        return (reports.report(text, account, "bosch-other", told),)
+        detail = f"type={kind.strip() or 'TAB'};data={reports.shown(data).replace(';', ' ')[:80]}"
+        return (reports.report(text, account, "bosch-other", PanelEvent(140, detail=detail)),)

@@ -30,12 +30,14 @@ class Beat:
 @dataclass(frozen=True, slots=True)
 class Bad:
     """A frame that breaks the dialect: asked for again. Noise does not repeat itself, so when the
-    very same bytes come again they are `else_`, where the dialect allows that.
+    very same bytes come again they are `else_`, where the dialect allows that. `nak`: asks for it
+    again, where the dialect's own would not do.
     """
 
     reason: str
     clause: str
     else_: Line | None = None
+    nak: bytes = b""
 
 
 Reading = Line | Beat | Bad
@@ -61,4 +63,9 @@ class Dialect(Protocol):
     @property
     def nak(self) -> bytes:
         """Asks for the last frame again."""
+        ...
+
+    @property
+    def ack_s(self) -> float:
+        """How long its receivers wait for an answer before they repeat or give up."""
         ...

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
-from protocols.automation.bosch import TAB, crc16, framed
+from protocols.automation.bosch import HEADS, TAB, framed, framed_head
 from protocols.contact_id.codes import Number, meaning_of
 from protocols.contact_id.mapping import number_of_digits
 from protocols.contact_id.message import Message
@@ -134,9 +134,9 @@ class RadionicsEncoder:
 
     def contact_id(self, message: Message, sequence: int) -> bytes:
         """Type a; digits as qualifier, as a D6600 prints them."""
-        kind, mt = ("b", "58") if len(message.account) > 4 else ("a", message.mt)
+        mt = "58" if len(message.account) > 4 else message.mt
         tail = f"{message.q}{message.code}{message.area}{message.number}"
-        return self._framed(f"{kind}{self.head} {message.account}{mt}{tail}")
+        return self._framed(f"a{self.head} {message.account}{mt}{tail}")
 
     def sia(self, account: str, text: str, sequence: int) -> bytes:
         """Type S."""
@@ -164,10 +164,11 @@ class RadionicsEncoder:
 
 @dataclass(frozen=True, slots=True)
 class BoschEncoder:
-    """Receiver and line, two digits each."""
+    """Receiver and line, two digits each. `head`: 6 with the length behind the CRC, 4 without."""
 
     receiver: str = "01"
     line: str = "02"
+    head: int = HEADS[0]
 
     def contact_id(self, message: Message, sequence: int) -> bytes:
         """Type a."""
@@ -189,12 +190,12 @@ class BoschEncoder:
 
     def beat(self, sequence: int) -> bytes:
         """Link test: no line."""
-        return framed(f"{TAB}{sequence:04d}{self.receiver} []")
+        return framed(f"{TAB}{sequence:04d}{self.receiver} []", self.head)
 
     def answer(self, data: bytes, sequence: int) -> Answer:
         """A frame with a right CRC: our sequence is an ACK, 0000 a NAK."""
-        head, body = data[:4], data[4:]
-        if head != f"{crc16(body):04X}".encode() or body[:1] != TAB.encode():
+        body = data[self.head :]
+        if data[: self.head] != framed_head(body, self.head) or body[:1] != TAB.encode():
             return Answer.OTHER
         told = body[1:5].decode("ascii", "replace")
         if told == "0000":
@@ -202,7 +203,7 @@ class BoschEncoder:
         return Answer.ACK if told == f"{sequence:04d}" else Answer.OTHER
 
     def _framed(self, kind: str, sequence: int, data: str) -> bytes:
-        return framed(f"{kind}{sequence:04d}{self.receiver}{self.line}{data}")
+        return framed(f"{kind}{sequence:04d}{self.receiver}{self.line}{data}", self.head)
 
 
 def _one_byte(data: bytes) -> Answer:

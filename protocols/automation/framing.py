@@ -12,11 +12,12 @@ MAX_SHOWN: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """`start` None: a frame is all that stands before `end`."""
+    """`start` None: a frame is all that stands before `end`. `also`: other bytes that end one."""
 
     start: int | None
     end: int
     max_bytes: int = 1024
+    also: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Splitter:
 
     def __init__(self, framing: Framing) -> None:
         self._framing = framing
+        self._ends = framing.also | {framing.end}
         self._buffer = bytearray()
         self._inside = framing.start is None
         self._skipping = False
@@ -61,11 +63,11 @@ class Splitter:
         self._skipping = False
 
     def _take(self, byte: int, out: list[bytes | Noise]) -> None:
-        start, end = self._framing.start, self._framing.end
+        start = self._framing.start
         if start is not None and byte == start:
             out += self.drop("cut off by another frame" if self._inside else "between frames")
             self._begin(inside=True)
-        elif byte == end and (self._inside or self._skipping):
+        elif byte in self._ends and (self._inside or self._skipping):
             self._finish(out)
         elif self._skipping or (not self._buffer and byte in IDLE):
             return

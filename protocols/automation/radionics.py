@@ -1,12 +1,16 @@
 """Radionics 6500 / D6500 mode, also of Bosch D6600 and VisorAlarm (protocols.md 3.3): space, DC4.
 
-    aRRL AAAA18QXYZGGCCC          Contact ID, Q = 1 3 6 or E R P; type b and 58: 10-digit account
+    aRRL AAAA18QXYZGGCCC          Contact ID, Q = 1 3 6 or E R P; 58: 10-digit account
     9RRL    AAAACCCCCCCC          Super Fast channels 1-8
     SRRL[#AAAA|Nri1/BA5]          SIA text
-    1RRL      AAAAXXYYYY          BFSK: event XX, number YYYY
+    fRRLAAAAAA CCCC CCCC C        High Speed
+    1RRL      AAAAXXYYYY          others: event XX, number YYYY; accounts of up to ten digits
+    b c                           Express, laid out as 1
     1RRL           @              heartbeat
 
-The leading space is optional. ACK 06, NAK 15; at the third NAK a D6600 skips the message.
+What stands before a line (a space, LF, nothing) and what ends it (DC4, CR) is set in the receiver.
+ACK 06, NAK 15; at the third NAK a D6600 skips the message.
+Sources: D6600/D6100 computer interface manual (4998122703) p. 8-29, appendix C; D6500 manual p. 9.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from protocols.automation.reports import Accounts
 from protocols.contact_id.sia_text import read_data
 
 DC4: Final = 0x14
+CR: Final = 0x0D
 ACK: Final = b"\x06"
 NAK: Final = b"\x15"
 CLAUSE: Final = "Radionics 6500 line"
@@ -33,11 +38,22 @@ _CONTACT_ID: Final = re.compile(
 )
 _CHANNELS: Final = re.compile(rf"9{_HEAD} +(?P<account>[0-9A-F]{{4}})(?P<status>[0-9B-F]{{8}})")
 _SIA: Final = re.compile(rf"S{_HEAD}\[(?P<text>#.*)\]", re.DOTALL)
-_BFSK: Final = re.compile(
-    rf"1{_HEAD} {{6}}(?P<account>[ 0-9A-F]{{3}}[0-9A-F])(?P<event>[0-9A-Za-z ]{{2}})"
-    r"(?P<number>[0-9A-F ]{0,4})"
+_OTHERS: Final = re.compile(
+    rf"[1bc]{_HEAD}{reports.columns(10, 3)}(?P<event>[0-9A-Za-z \\]{{2}})"
+    rf"(?P<number>{reports.NUMBER}) *"
+)
+_HIGH_SPEED: Final = re.compile(
+    rf"f{_HEAD}{reports.columns(6, 2)} (?P<first>[0-9B-F]{{4}}) (?P<second>[0-9B-F]{{4}})"
+    r" (?P<x>[0-9B-F])"
 )
 _BEAT: Final = re.compile(rf"1{_HEAD} +@ *")
+KINDS: Final = {
+    "3": "text of the receiver",
+    "N": "telephone number of a caller",
+    "e": "telephone number of a caller",
+    "i": "CFSK line",
+}
+"""Message types whose fields are not read: kept whole and shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +69,18 @@ class Radionics6500:
 
     @property
     def framing(self) -> Framing:
-        """Up to DC4; the head's space is stripped with the line."""
-        return Framing(None, DC4)
+        """Up to DC4 or CR; what stands before the line is stripped with it."""
+        return Framing(None, DC4, also=frozenset({CR}))
 
     @property
     def nak(self) -> bytes:
         """15 hex."""
         return NAK
+
+    @property
+    def ack_s(self) -> float:
+        """4 s [U]."""
+        return 4.0
 
     def read(self, frame: bytes) -> Reading:
         """Known types strictly; others when they come twice."""
@@ -69,7 +90,8 @@ class Radionics6500:
         what = self._what(line)
         if what:
             return Line(what, ACK)
-        other = Line((reports.unrecognised(line, self.name, "unknown kind of line"),), ACK)
+        kind = KINDS.get(line[:1], "unknown kind of line")
+        other = reports.strange(line, self.name, kind, ACK)
         return Bad("not a line of this receiver", CLAUSE, other)
 
     def _what(self, line: str) -> tuple[Content, ...]:
@@ -82,10 +104,15 @@ class Radionics6500:
         found = _SIA.fullmatch(line)
         if found is not None:
             return reports.sia(line, read_data(found["text"], self.accounts.sia_codes))
-        found = _BFSK.fullmatch(line)
+        found = _HIGH_SPEED.fullmatch(line)
         if found is not None:
-            number = found["number"].strip()
-            event = found["event"].strip()
-            one = reports.letter(line, found["account"], event, number, self.accounts, "bfsk")
-            return (one,)
-        return ()
+            status, account = found["first"] + found["second"], found["account"]
+            return reports.channels(line, account, status, found["x"], self.accounts)
+        found = _OTHERS.fullmatch(line)
+        return () if found is None else (self._other(line, found),)
+
+    def _other(self, line: str, found: re.Match[str]) -> Content:
+        event, number = found["event"].strip(), found["number"].strip()
+        form, rules = "bfsk", reports.RADIONICS
+        account = found["account"]
+        return reports.letter(line, account, event, number, self.accounts, form, rules=rules)

@@ -135,7 +135,24 @@ def test_a_sur_gard_line_with_a_link_from_the_field() -> None:
         (b"1011      1234 3  ", "1234", PanelEvent(140, zone=3, detail="event=3")),
         (b"1011      1234 A  12", "1234", PanelEvent(140, zone=12, detail="event=A12")),
         (b"1011      0012 C1128", "0012",
-         PanelEvent(401, Qualifier.RESTORE, user=128, detail="event=C128")),
+         PanelEvent(401, Qualifier.RESTORE, area=1, user=128, detail="event=C128")),
+        (b"1011      1234 R  05", "1234",
+         PanelEvent(140, Qualifier.RESTORE, zone=5, detail="event=R05")),
+        (b"1011      1234 T  05", "1234", PanelEvent(380, zone=5, detail="event=T05")),
+        (b"1011      1234 F  05", "1234", PanelEvent(140, zone=5, detail="event=F05")),
+        (b"1011      1234 A12", "1234", PanelEvent(140, zone=12, detail="event=A12")),
+        (b"8011001234 15555555 7", "001234",
+         PanelEvent(140, zone=1, detail="channels=15555555;x=7")),
+        (b"8011001234 55555555 155555557", "001234",
+         PanelEvent(140, zone=9, detail="channels=15555555;x=7")),
+        (b"9011    123415555555", "1234", PanelEvent(140, zone=1, detail="channels=15555555;x=7")),
+        (b"60110123456789 T   9", "0123456789", PanelEvent(380, zone=9, detail="event=T9")),
+        (b"Q01100 581234567890R13001005", "1234567890",
+         PanelEvent(130, Qualifier.RESTORE, area=1, zone=5)),
+        (b"5011 18123456E13001005", "123456", PanelEvent(130, area=1, zone=5)),
+        (b"T011  1234 U  07", "1234", PanelEvent(401, user=7, detail="event=U07")),
+        (b"T011  1234 R  00", "1234", PanelEvent(602, detail="event=R00")),
+        (b"T011  1234 O  00", "1234", PanelEvent(140, detail="event=O00")),
         (b"1011      0012 O  7", "0012", PanelEvent(401, user=7, detail="event=O7")),
         (b"3011    001234BA0005", "001234", PanelEvent(130, zone=5, detail="sia=BA0005")),
         (b"80111234 1555 5555 7", "1234",
@@ -163,6 +180,12 @@ def test_a_wrong_head_setting_costs_nothing() -> None:
 def test_a_wide_channel_block_numbers_on() -> None:
     events = told(SurGard(), b"80111234 5555 5551 1555 5555 7\x14")
     assert [(one.code, one.zone) for _, one in events] == [(140, 8), (140, 9)]
+    events = told(SurGard(), b"80111234 5555 5555 5555 5155 1\x14")  # duress, once
+    assert [(one.code, one.zone) for _, one in events] == [(121, 0), (140, 14)]
+    events = told(SurGard(), b"80111234 5555 5555 5555 5555 7\x14")
+    assert [(one.code, one.zone) for _, one in events] == [(602, 0)]
+    events = told(SurGard(), b"80111234 3555 5555 5555 5555 4\x14")
+    assert [(one.code, one.user) for _, one in events] == [(401, 3)]
 
 
 @pytest.mark.parametrize(
@@ -204,17 +227,15 @@ def test_bosch_crc_is_checked_unless_told_not_to() -> None:
     spoilt = data[:1] + b"0000" + data[5:]
     assert isinstance(read(BoschSia(), spoilt), Bad)
     assert isinstance(read(BoschSia(check=False), spoilt), Line)
-    six = b"\n00" + data[1:]
-    assert isinstance(read(BoschSia(crc_digits=6), six), Line)
 
 
 @pytest.mark.parametrize(
     ("dialect", "line"),
     [
         (SurGard(), b"0011      0000 status 4"),
-        (SurGard(), b"T011001234 A  12"),
+        (SurGard(), b"T0111234 A  12"),
         (Ademco685(), b"11 PRINTER OFF LINE"),
-        (Radionics6500(), b"N011 5551234"),
+        (Radionics6500(), b"X011 5551234"),
     ],
 )
 def test_unknown_kinds_are_kept_when_they_come_again(dialect: Dialect, line: bytes) -> None:
