@@ -30,7 +30,7 @@ from edge.reporting.phone.call_types import (
     Kissed,
     Order,
     Ready,
-    Sent,
+    Sending,
 )
 from edge.reporting.phone.line import (
     Connected,
@@ -97,7 +97,7 @@ class PanelEnd:
         self.kissed: list[tuple[str, int]] = []
         """(digits, tries it took in this call)."""
         self.sent: list[str] = []
-        """Blocks that went out whole at least once in this call."""
+        """Blocks that began to go out in this call."""
         self.ended: Ended | None = None
         self._tries = 0
         self._ms = 0
@@ -149,7 +149,7 @@ class PanelEnd:
                     self._tell(Released())
                 case Ready():
                     self._next()
-                case Sent(block, tries):
+                case Sending(block, tries):
                     self._tries = tries
                     if tries == 1:
                         self.sent.append(block.digits)
