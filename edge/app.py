@@ -27,6 +27,7 @@ from edge.adapters.local_socket import (
     PanelStatus,
     PathStatus,
     PhoneAsked,
+    PhoneReleaseAsked,
     PhoneTestAsked,
     Reply,
     Request,
@@ -40,7 +41,7 @@ from edge.bus.node_fault import NodeFault
 from edge.bus_service import BusService
 from edge.config import PanelConfig
 from edge.field.pairs import Pairs
-from edge.field.reading import Reading
+from edge.field.reading import Reading, ReadingState
 from edge.journal.record_types import OwedKey, Stored
 from edge.journal_thread import JournalThread
 from edge.keypad_service import KeypadService
@@ -65,6 +66,7 @@ from protocols.panel_event import Code, PanelEvent
 log = logging.getLogger(__name__)
 
 ORDERLY: Final = "ended.orderly"
+PHONE_LINE: Final = "phone_line"
 HOUSEKEEPING_S: Final = 30.0
 
 
@@ -92,6 +94,8 @@ class PanelBridge:
         self._tasks: list[asyncio.Task[None]] = []
         self._mqtt: MqttReporting | None = None
         self._phone: PhoneReporting | None = None
+        self._line_voltage: bool | None = None
+        """What the monitor of the phone line's voltage said last; None: there is none."""
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -148,6 +152,8 @@ class PanelBridge:
                 config, config.phone, self._data, self._boot, self._journal, self
             )
             await self._phone.start(owed)
+            if self._line_voltage is not None:
+                self._phone.voltage(present=self._line_voltage)
         local = LocalSocket(self._data / "panel.sock", self._answer_local)
         await local.start()
         for name, serve in (
@@ -199,6 +205,11 @@ class PanelBridge:
     # -- the chain -----------------------------------------------------------------------------
 
     def _from_field(self, reading: Reading, _at: Instant) -> None:
+        if reading.point == PHONE_LINE:
+            self._line_voltage = reading.state is ReadingState.NORMAL
+            if self._phone is not None:
+                self._phone.voltage(present=self._line_voltage)
+            return
         for told in self._pairs.receive(reading, monotonic()):
             self.feed(told)
 
@@ -301,6 +312,7 @@ class PanelBridge:
                 areas={str(area): mode for area, mode in self._panel.modes().items()},
                 faults=[*self._panel.faults(), *self._shell_faults()][:64],
                 bypassed=list(self._panel.bypassed()),
+                phone=None if self._phone is None else self._phone.beat(),
             )
         )
 
@@ -338,6 +350,10 @@ class PanelBridge:
             case PhoneTestAsked(by=by):
                 if self._phone is not None:
                     self._phone.test_call(by)
+                return self._about_phone(1 << 60)
+            case PhoneReleaseAsked(by=by):
+                if self._phone is not None and not self._phone.release(by):
+                    return Reply(ok=False, reason="not_listening")
                 return self._about_phone(1 << 60)
             case BusAsked():
                 return Reply(ok=True, buses=self._buses.statistics())

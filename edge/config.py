@@ -151,9 +151,13 @@ class Timers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class SystemPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A point that is no zone: its role says what ALARM means there."""
+    """A point that is no zone: its role says what ALARM means there. `phone_line`: a monitor of the
+    line's voltage, whose ALARM is "no voltage"; it must hold down to 3 V, as a line in use has few.
+    """
 
-    role: Annotated[str, Meta(pattern=r"^(enclosure|mains|battery_low|battery_missing|siren)$")]
+    role: Annotated[
+        str, Meta(pattern=r"^(enclosure|mains|battery_low|battery_missing|siren|phone_line)$")
+    ]
     loop: Loop
 
 
@@ -231,6 +235,8 @@ class PanelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         str,
         Meta(pattern="^(finance|industry|shop|warehouse|hotel|leisure|home|vehicle|other)$"),
     ] = "other"
+    important: bool = False
+    """As strict as a bank, whatever its class (R100, R102: banks and other important sites)."""
     timezone: str = "Asia/Shanghai"
     data_dir: str = "data"
     code_salt: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] = "00" * 16

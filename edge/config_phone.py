@@ -104,5 +104,5 @@ class PhoneConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Listen for the dial tone so often, for lines that do not tell their voltage. None: every
     120 s on a modem (users.md M2), never on a socket, which tells by itself."""
     listen_in_s: Annotated[float, Meta(ge=0, le=600)] = 0
-    """0: no listen-in. Else code 606 ends a call with an alarm and the line stays up so long at most,
-    or until # is pressed, `tocsin-edge phone release`, or the next alarm. Needs a microphone."""
+    """0: no listen-in. Else code 606 ends a call with an alarm, and the line stays up so long at
+    most, or until # is pressed, `tocsin-edge phone release`, or an alarm. Needs a microphone."""

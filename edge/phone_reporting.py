@@ -32,9 +32,11 @@ from edge.reporting.phone.dialler_types import (
     DiallerEffect,
     DiallerInput,
     Elsewhere,
+    EndListenIn,
     Forget,
     JournalEvent,
     Keep,
+    LineVoltage,
     Memory,
     MqttPath,
     NotCommunicated,
@@ -45,7 +47,7 @@ from edge.reporting.phone.dialler_types import (
 from edge.reporting.phone.line import Line, LineInput
 from edge.reporting.reporter_types import PathState
 from protocols.instants import NS_PER_S
-from protocols.mqtt.payloads import Record
+from protocols.mqtt.payloads import PhoneState, Record
 from protocols.panel_event import Code, PanelEvent
 
 log = logging.getLogger(__name__)
@@ -145,6 +147,17 @@ class PhoneReporting:
         """Somebody wants a test call."""
         self._give(CallAsked(by))
 
+    def voltage(self, *, present: bool) -> None:
+        """The monitor of the line's voltage (point `phone_line`) says so."""
+        self._give(LineVoltage(present))
+
+    def release(self, by: str) -> bool:
+        """Let go of a line that is held for listening in; False: none is."""
+        listening = self._dialler.view(monotonic()).listening
+        if listening:
+            self._give(EndListenIn(by))
+        return listening
+
     # -- the machine -----------------------------------------------------------------------------
 
     def _from_line(self, given: LineInput) -> None:
@@ -221,6 +234,27 @@ class PhoneReporting:
             next_test_s=view.next_test_s,
             counted=self._counted,
             steps=[step for step in self._steps if step.number > after],
+            listening=view.listening,
+            microphone=" ".join(self._phone.line.microphone),
+        )
+
+    def beat(self) -> PhoneState:
+        """The path as a heartbeat tells it."""
+        now = monotonic()
+        view = self._dialler.view(now)
+        ages = (
+            None if at is None else round((now - at) / NS_PER_S)
+            for at in (view.kissed, view.tested)
+        )
+        kissed_s, tested_s = ages
+        return PhoneState(
+            up=view.up,
+            cause=view.cause,
+            line=view.line_present,
+            owed=view.owed,
+            failed=view.failed_in_a_row,
+            kissed_s=kissed_s,
+            tested_s=tested_s,
         )
 
     @property

@@ -25,7 +25,7 @@ from collector.cli.reading import POLL_S, interrupted, is_terminal, opened, tabl
 from collector.intake import PhonePath
 from collector.records.names import area_name, clean, local_time, site_name
 from protocols.instants import US_PER_S, UtcTime
-from protocols.mqtt.payloads import SiteCard
+from protocols.mqtt.payloads import PhoneState, SiteCard
 
 LIVE_S: Final = 1.0
 
@@ -56,6 +56,8 @@ class PanelLine(msgspec.Struct, frozen=True):
     site: str
     paths: tuple[PathLine, ...]
     stale: bool
+    phone: PhoneState | None
+    """Its phone path as the panel itself sees it; null: it has none, or does not tell."""
     owed: int
     areas: dict[str, str]
     clock: str
@@ -117,6 +119,7 @@ def _repeat(reader: LedgerReader, lang: Lang, *, json: bool) -> None:
 def _essence(reader: LedgerReader, lang: Lang) -> list[tuple[object, ...]]:
     return [
         (line.panel, line.stale, line.owed, line.areas, line.clock, line.faults, line.version)
+        + (() if line.phone is None else (line.phone.up, line.phone.cause, line.phone.owed))
         for line, _ in _lines(reader, lang)
     ]
 
@@ -161,6 +164,7 @@ def _phone_only(phone: PhonePath, site: str, now: float) -> PanelLine:
         site=site,
         paths=(_by_phone(phone, now),),
         stale=True,
+        phone=None,
         owed=0,
         areas={},
         clock="",
@@ -188,6 +192,7 @@ def _line(row: PanelRow, card: SiteCard | None, complete: int, now: float, lang:
         site=site_name(card, row.panel, lang.value),
         paths=(PathLine("mqtt", not row.lost, row.since, round(age_s, 1)),),
         stale=row.lost,
+        phone=beat.phone,
         owed=beat.owed,
         areas=dict(beat.areas),
         clock=beat.clock,
@@ -238,7 +243,7 @@ def _cells(line: PanelLine, card: SiteCard | None, lang: Lang) -> list[str]:
     return [
         line.panel,
         line.site,
-        "; ".join(_path(path, card, lang) for path in line.paths),
+        "; ".join((*(_path(path, card, lang) for path in line.paths), *_own_word(line, lang))),
         areas,
         clock,
         unknown if line.stale else str(line.owed),
@@ -258,6 +263,26 @@ def _path(path: PathLine, card: SiteCard | None, lang: Lang) -> str:
         return pick(lang, f"phone: in order, last report {at}", f"电话：正常，最近上报 {at}")
     age = f"{path.heartbeat_age_s:.0f}"
     return pick(lang, f"{path.path}: online, heard {age} s ago", f"{path.path}：在线，{age} 秒前")
+
+
+def _own_word(line: PanelLine, lang: Lang) -> list[str]:
+    """What the panel says of its phone path; nothing of one that may have changed since (G3)."""
+    phone = line.phone
+    if phone is None or line.stale:
+        return []
+    if phone.up is None:
+        told = pick(lang, "phone, says the panel: not tried yet", "主机称电话：尚未验证")
+    elif phone.up:
+        told = pick(lang, "phone, says the panel: in order", "主机称电话：正常")
+    else:
+        cause = clean(phone.cause)
+        told = pick(lang, f"phone, says the panel: DOWN ({cause})", f"主机称电话：故障（{cause}）")
+    if phone.tested_s is not None:
+        hours = f"{phone.tested_s / 3600:.1f}"
+        told += pick(lang, f", tested {hours} h ago", f"，{hours} 小时前测试")
+    if phone.owed:
+        told += pick(lang, f", {phone.owed} owed", f"，待报 {phone.owed}")
+    return [told]
 
 
 def _area(card: SiteCard | None, area: str, mode: str, lang: Lang) -> str:

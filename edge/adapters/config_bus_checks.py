@@ -9,14 +9,13 @@ from typing import Any, Final
 
 from edge.adapters.config_problem import Phrase, Report
 from edge.adapters.config_shape import Draft
+from edge.adapters.config_site import is_strict, site_of
 from edge.bus.bus_machine import source_of
 from edge.bus.bus_types import NodeId
 from edge.config import Loop
 from edge.config_bus import BusConfig, ModbusMap
 
 BUILT_IN_MAPS: Final = {"di8": ModbusMap(name="di8"), "di16": ModbusMap(name="di16", inputs=16)}
-NO_WIRELESS: Final = ("finance",)
-"""Site classes whose every detector must be supervised and told from a forged one (R100)."""
 _OWN_PAIR: Final = Phrase(
     "use an OSDP node with its key, or wire the detector to the panel itself",
     "改用带密钥的 OSDP 节点，或将探测器直接接到主机",
@@ -50,7 +49,7 @@ def refuse(draft: Draft, report: Report) -> None:
     _maps(draft, report)
     _keypads(draft, report)
     _loops(draft, report)
-    if draft.fields.get("site_class") in NO_WIRELESS:
+    if is_strict(draft):
         _unsupervised(draft, report)
 
 
@@ -289,8 +288,8 @@ def _input(key: str, loop: Loop, which: str, has: set[str] | None, report: Repor
 
 
 def _unsupervised(draft: Draft, report: Report) -> None:
-    """R100: at banks everything between detector and panel is supervised."""
-    site_class = draft.fields["site_class"]
+    """R100: at banks every detector is supervised, and told from a forged one."""
+    site = site_of(draft)
     modbus = {
         str(bus.raw.get("name"))
         for _, bus in several(draft, "buses")
@@ -303,8 +302,8 @@ def _unsupervised(draft: Draft, report: Report) -> None:
                 f"{key}.input",
                 loop.input,
                 Phrase(
-                    f"a supervised line: anyone may speak for a Modbus module ({site_class})",
-                    f"受监测的线路：Modbus 模块可被任意冒充（{site_class}）",
+                    f"a supervised line: anyone may speak for a Modbus module ({site.en})",
+                    f"受监测的线路：Modbus 模块可被任意冒充（{site.zh}）",
                 ),
                 _OWN_PAIR,
                 "R100",
@@ -315,7 +314,7 @@ def _unsupervised(draft: Draft, report: Report) -> None:
                 report.add(
                     f"buses[{index}].nodes[{place}].clear_text",
                     True,
-                    Phrase(f"false: a {site_class} site's bus is secure", "false：须使用安全通道"),
+                    Phrase(f"false: {site.en}'s bus is secure", "false：须使用安全通道"),
                     Phrase(
                         "remove clear_text, and pair the node; one that cannot must go",
                         "删除 clear_text 并配对节点；不支持者须更换",

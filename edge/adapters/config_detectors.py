@@ -7,6 +7,7 @@ from typing import Final
 
 from edge.adapters.config_problem import Phrase, Report
 from edge.adapters.config_shape import Draft
+from edge.adapters.config_site import is_strict
 from edge.config import PanelConfig, ZoneConfig, ZoneType
 
 BURGLARY: Final = frozenset(
@@ -19,9 +20,6 @@ BURGLARY: Final = frozenset(
         ZoneType.TWENTY_FOUR_HOUR,
     }
 )
-STRICT: Final = ("finance",)
-"""Site classes that a single PIR keeps from running. Elsewhere it is a warning: the file may say
-less than is fitted, and a panel that does not run guards nothing at all."""
 _LONE: Final = Phrase("no burglary zone on a single PIR", "入侵防区不得只用单一被动红外")
 _MEND: Final = Phrase(
     "fit a dual-technology detector, add a second one as `pair`, "
@@ -47,7 +45,9 @@ def refuse(draft: Draft, report: Report) -> None:
                 Phrase("give the second detector a zone of its own", "为第二个探测器另设防区"),
                 "R44",
             )
-    if draft.fields.get("site_class") in STRICT:
+    if is_strict(draft):
+        # Elsewhere it is a warning: the file may say less than is fitted, and a panel that does
+        # not run guards nothing at all.
         whole = [(index, item.whole) for index, item in zones if item.whole is not None]
         _lone_pirs(whole, report)
 

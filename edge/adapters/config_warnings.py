@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from edge.adapters.config_problem import ABSENT, Phrase, Report
+from edge.adapters.config_site import BANKS
 from edge.config import PanelConfig, UserConfig
 
 
@@ -17,10 +18,10 @@ def warn(config: PanelConfig, report: Report) -> None:
                 f'add a [[points]] with role = "{role}"', f'增加 role = "{role}" 的 [[points]]'
             )
             report.add("points", ABSENT, why, mend, clause)
-    if config.site_class == "finance":
+    if config.important or config.site_class in BANKS:
         report.add(
-            "site_class",
-            "finance",
+            "important" if config.important else "site_class",
+            config.important or config.site_class,
             Phrase("no wireless at all, detectors and paths alike", "探测与传输均不得使用无线"),
             Phrase("make sure the network path is a cable", "请确认网络线路为有线"),
             "R100",

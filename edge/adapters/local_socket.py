@@ -62,6 +62,12 @@ class PhoneTestAsked(msgspec.Struct, frozen=True, tag="phone_test", tag_field="d
     by: Annotated[str, Meta(max_length=32, pattern="^[A-Za-z0-9_.-]*$")] = ""
 
 
+class PhoneReleaseAsked(msgspec.Struct, frozen=True, tag="phone_release", tag_field="do"):
+    """End listening-in; refused with `not_listening` when nobody listens."""
+
+    by: Annotated[str, Meta(max_length=32, pattern="^[A-Za-z0-9_.-]*$")] = ""
+
+
 class BusAsked(msgspec.Struct, frozen=True, tag="bus", tag_field="do"):
     """The detector buses: statistics of every node."""
 
@@ -80,7 +86,15 @@ class BusCommandAsked(msgspec.Struct, frozen=True, tag="bus_command", tag_field=
     on: bool = False
 
 
-Request = StatusAsked | CodeEntered | PhoneAsked | PhoneTestAsked | BusAsked | BusCommandAsked
+Request = (
+    StatusAsked
+    | CodeEntered
+    | PhoneAsked
+    | PhoneTestAsked
+    | PhoneReleaseAsked
+    | BusAsked
+    | BusCommandAsked
+)
 
 
 class AreaStatus(msgspec.Struct, frozen=True):
@@ -135,6 +149,10 @@ class PhoneStatus(msgspec.Struct, frozen=True):
     next_test_s: float | None
     counted: int
     steps: list[PhoneStep]
+    listening: bool = False
+    """The line is held: the centre listens in."""
+    microphone: str = ""
+    """What records for listen-in; empty: nothing."""
 
 
 class PanelStatus(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""`tocsin-edge phone test-call|status`: the second path, seen and tried by the installer."""
+"""`tocsin-edge phone test-call|release|status`: the second path, seen and tried on site."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from edge.adapters.local_socket import (
     PhoneAsked,
+    PhoneReleaseAsked,
     PhoneStatus,
     PhoneStep,
     PhoneTestAsked,
@@ -159,6 +160,14 @@ def _asked(data: Path, request: Request, lang: Lang) -> PhoneStatus:
             style="red",
         )
         raise typer.Exit(3) from None
+    if reply.reason == "not_listening":
+        err.print(
+            Words("Nobody listens in: the line is not held.", "当前无人监听，线路未被占用。").pick(
+                lang
+            ),
+            style="yellow",
+        )
+        raise typer.Exit(1)
     if reply.phone is None and reply.reason != "no_phone":
         err.print(f"{reply.reason}", style="red", highlight=False, markup=False)
         raise typer.Exit(2)
@@ -261,6 +270,24 @@ def _verdict(cause: str, detail: str, lang: Lang, *, arrived: bool) -> None:
     err.print(text.pick(lang), style="red", highlight=False, markup=False)
 
 
+@app.command("release")
+def release(
+    data: DataOption = Path("data"),
+    by: Annotated[
+        str, typer.Option("--by", help="Who asks; goes into the log.", show_default=False)
+    ] = "",
+    lang: LangOption = Lang.EN,
+) -> None:
+    """End listening-in and hang up. Exit 1: nobody was listening.
+
+    The centre ends it by pressing #, and it ends by itself after phone.listen_in_s.
+
+    Example:  tocsin-edge phone release --data data --by liwei
+    """
+    _asked(data, PhoneReleaseAsked(by), lang)
+    out.print(Words("The line is free again.", "线路已释放。").pick(lang))
+
+
 @app.command("status")
 def status(
     data: DataOption = Path("data"), lang: LangOption = Lang.EN, as_json: JsonOption = False
@@ -301,6 +328,10 @@ def _rows(now: PhoneStatus) -> list[tuple[Words, Words]]:
         (Words("numbers", "号码"), Words(", ".join(now.numbers), ", ".join(now.numbers))),
         (Words("owed", "待报"), Words(str(now.owed), str(now.owed))),
         (Words("now", "当前"), Words(now.step, now.step)),
+        (
+            Words("microphone", "监听拾音"),
+            Words(now.microphone or "none: no listen-in", now.microphone or "无，不可监听"),
+        ),
         (Words("last call", "上次呼叫"), Words(f"{last.en}{more}", f"{last.zh}{more}")),
         (
             Words("failed in a row", "连续失败"),

@@ -51,11 +51,29 @@ class Report(msgspec.Struct, frozen=True):
     records: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=MAX_RECORDS)]
 
 
+class PhoneState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The panel's phone path as the panel sees it. Only a kiss-off proves it.
+
+    `up` absent: not proven since the panel's program began. `line` absent: the line does not tell.
+    `kissed_s`, `tested_s`: seconds since anything, and a test call, was last kissed off; absent:
+    not since the program began. `failed`: calls in a row that delivered nothing.
+    """
+
+    up: bool | None = None
+    cause: ShortText = ""
+    line: bool | None = None
+    owed: Annotated[int, msgspec.Meta(ge=0)] = 0
+    failed: Annotated[int, msgspec.Meta(ge=0)] = 0
+    kissed_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    tested_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
+
+
 class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     """Panel -> collector on `hb`, at connect and every `period_s`.
 
     `seq`/`digest` name the newest Record of `epoch` (seq 0: none yet); `floor` is the oldest seq
     the panel can still resend. `areas`: arm mode by area number. Absent `utc`: never synced.
+    Absent `phone`: the panel has no phone path, or is of a version that does not tell.
     """
 
     panel: PanelId
@@ -75,6 +93,7 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     areas: dict[str, ShortText] = {}
     faults: Annotated[list[ShortText], msgspec.Meta(max_length=64)] = []
     bypassed: Annotated[list[int], msgspec.Meta(max_length=1024)] = []
+    phone: PhoneState | None = None
 
 
 class Will(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -7,12 +7,19 @@ import itertools
 import pytest
 
 from edge.config_phone import LineDriver, PhoneLineConfig, PolicyKind
-from edge.reporting.phone.call_types import Cause, Ended
-from edge.reporting.phone.dialler_types import CallAsked, MqttPath, NotCommunicated
-from edge.reporting.phone.line import LineStatus
+from edge.reporting.phone.call_types import Cause, Ended, Step
+from edge.reporting.phone.dialler_types import (
+    CallAsked,
+    EndListenIn,
+    LineVoltage,
+    MqttPath,
+    NotCommunicated,
+)
+from edge.reporting.phone.line import Dropped, LineStatus
 from edge.reporting.reporter_types import PathState
 from protocols.contact_id.mapping import mark_in
 from protocols.panel_event import Code, PanelEvent, Qualifier
+from protocols.tones.elements import DigitHeard
 from tests.support.phone_site import PhoneSite, phone_config
 from tests.support.phone_world import FarEnd
 
@@ -21,6 +28,8 @@ BURGLARY = PanelEvent(Code.BURGLARY, area=1, zone=3)
 HOLDUP = PanelEvent(Code.HOLDUP_SILENT, area=1, zone=7)
 OPENING = PanelEvent(Code.OPEN_CLOSE, area=1, user=1)
 LOG = PanelEvent(Code.ZONE_STATE, area=1, zone=3)
+TAMPER = PanelEvent(Code.ZONE_TAMPER, area=1, zone=5)
+TROUBLE = PanelEvent(Code.MAINS_FAIL)
 
 
 def test_dual_tells_everything_that_contact_id_has_words_for() -> None:
@@ -315,16 +324,113 @@ def test_listen_in_ends_by_itself() -> None:
     assert not site.owed
 
 
+def _listening(**fields: object) -> PhoneSite:
+    site = PhoneSite(phone_config(policy=DUAL, listen_in_s=300, **fields))
+    site.run(400)  # the first test call is over
+    site.record(BURGLARY)
+    site.run(60, lambda: site.dialler.view(site.now).listening)
+    assert site.dialler.view(site.now).listening
+    return site
+
+
+def test_the_centre_ends_listening_with_a_key_and_the_command_does() -> None:
+    site = _listening()
+    site.give(DigitHeard("5", 0, 50))
+    assert site.dialler.view(site.now).listening
+    site.give(DigitHeard("#", 0, 50))
+    site.run(5)
+    assert (site.ends()[-1].cause, site.ends()[-1].detail) == (
+        Cause.DONE,
+        "listen-in ended: # heard",
+    )
+    site = _listening()
+    site.give(EndListenIn("liwei"))
+    site.run(5)
+    assert site.ends()[-1].detail == "released liwei"
+    site.give(EndListenIn("liwei"))
+    assert not site.dialler.view(site.now).listening
+
+
+def test_who_listened_and_hung_up_made_no_failed_call() -> None:
+    site = _listening()
+    site.line.at(0, Dropped("no_carrier"))
+    site.run(5)
+    assert site.ends()[-1] == Ended(Cause.DONE, "listen-in ended: no_carrier", Step.VOICE)
+
+
+@pytest.mark.parametrize(("event", "within_s"), [(HOLDUP, 20), (BURGLARY, 20), (TAMPER, 20)])
+def test_an_alarm_ends_listening_at_once(event: PanelEvent, within_s: float) -> None:
+    site = _listening()
+    before = len(site.kissed)
+    site.record(event)
+    site.run(within_s, lambda: len(site.kissed) > before)
+    assert site.kissed[before:] == [event]
+
+
+def test_the_loss_of_the_other_path_waits_a_minute_for_who_listens() -> None:
+    site = _listening()
+    lost = PanelEvent(Code.PATH_IP_FAULT, detail="mqtt not_acknowledged")
+    site.record(lost)
+    site.run(55)
+    assert site.dialler.view(site.now).listening
+    site.run(30)
+    assert lost in site.kissed
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        PanelEvent(Code.BURGLARY, Qualifier.RESTORE, area=1, zone=3),
+        PanelEvent(Code.ALARM_CANCEL, area=1, user=1),
+        PanelEvent(Code.BURGLARY, area=1, zone=3, test=True),
+        OPENING,
+    ],
+)
+def test_nobody_listens_in_without_an_alarm(event: PanelEvent) -> None:
+    site = PhoneSite(phone_config(policy=DUAL, listen_in_s=300))
+    site.record(event)
+    site.run(29)
+    assert event in site.kissed
+    assert 606 not in site.codes_received()
+    assert site.ends()
+
+
+def test_a_monitor_beside_the_line_counts_as_the_lines_own_word() -> None:
+    site = PhoneSite(phone_config())
+    site.give(LineStatus(True))
+    site.run(400)
+    site.give(LineVoltage(False))
+    site.run(4)
+    assert site.paths()[-1].up
+    site.run(2)
+    assert site.paths()[-1] == PathState(False, "no_voltage")
+    site.give(LineStatus(True))
+    site.run(5)
+    assert site.paths()[-1] == PathState(False, "no_voltage"), "the modem alone cannot know"
+    calls = len(site.calls())
+    site.give(LineVoltage(True))
+    site.run(30)
+    assert len(site.calls()) == calls + 1
+    assert site.paths()[-1] == PathState(True, "kissed_off")
+
+
+def test_a_monitor_that_flickers_does_not_break_off_a_call() -> None:
+    site = PhoneSite(phone_config(policy=DUAL))
+    site.record(BURGLARY)
+    site.run(30, lambda: bool(site.line.plays))
+    site.give(LineVoltage(False))
+    site.run(1)
+    site.give(LineVoltage(True))
+    site.run(20)
+    assert [end.cause for end in site.ends()] == [Cause.DONE]
+
+
 def test_a_call_that_ends_badly_is_told_with_its_cause() -> None:
     site = PhoneSite(phone_config(policy=DUAL), FarEnd(voice=True))
     site.record(BURGLARY)
     site.run(40)
     assert isinstance(site.dialler.view(site.now).last, Ended)
     assert site.ends()[0].cause is Cause.VOICE_ANSWER
-
-
-TAMPER = PanelEvent(Code.ZONE_TAMPER, area=1, zone=5)
-TROUBLE = PanelEvent(Code.MAINS_FAIL)
 
 
 def _silent_after(blocks: int) -> FarEnd:

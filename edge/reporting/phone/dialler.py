@@ -36,6 +36,7 @@ from edge.reporting.phone.dialler_types import (
     Forget,
     JournalEvent,
     Keep,
+    LineVoltage,
     Memory,
     MqttPath,
     NotCommunicated,
@@ -43,7 +44,7 @@ from edge.reporting.phone.dialler_types import (
     Reportable,
     Settled,
 )
-from edge.reporting.phone.line import LineInput, LineStatus
+from edge.reporting.phone.line import LineStatus
 from edge.reporting.phone.marks import Marks, begins_alarm
 from edge.reporting.phone.owed_queue import OwedQueue
 from edge.reporting.phone.path_truth import PhoneTruth
@@ -121,6 +122,9 @@ class Dialler:
             failed_in_a_row=self._truth.failed,
             next_call_s=None if start_at is None else max(0.0, (start_at - now) / NS_PER_S),
             next_test_s=None if test_at is None else (test_at - now) / NS_PER_S,
+            listening=self._call.step is Step.VOICE,
+            kissed=self._truth.kissed_at,
+            tested=self._rhythm.told_at,
         )
 
     def receive(self, given: DiallerInput, now: Instant) -> list[DiallerEffect]:
@@ -143,8 +147,15 @@ class Dialler:
                 if self._call.step is Step.VOICE:
                     why = f"released {by}".rstrip()
                     effects += self._from_call(self._call.hang_up(now, detail=why), now)
+            case LineVoltage(present):
+                if self._truth.monitored(LineStatus(present, "no_voltage"), now):
+                    self._line_back(now)
+            case LineStatus():
+                if self._truth.line(given, now):
+                    self._line_back(now)
+                effects += self._from_call(self._call.receive(given, now), now)
             case _:
-                effects += self._from_line(given, now)
+                effects += self._from_call(self._call.receive(given, now), now)
         return effects + self.tick(now)
 
     def tick(self, now: Instant) -> list[DiallerEffect]:
@@ -310,13 +321,6 @@ class Dialler:
 
     # -- what call and line tell -----------------------------------------------------------------
 
-    def _from_line(self, given: LineInput, now: Instant) -> list[DiallerEffect]:
-        effects: list[DiallerEffect] = []
-        if isinstance(given, LineStatus) and self._truth.line(given, now):
-            self._line_back(now)
-        effects += self._from_call(self._call.receive(given, now), now)
-        return effects
-
     def _from_call(self, told: list[CallEffect], now: Instant) -> list[DiallerEffect]:
         effects: list[DiallerEffect] = []
         for each in told:
@@ -352,7 +356,7 @@ class Dialler:
         assert going is not None
         item = going.item
         self._kisses += 1
-        effects: list[DiallerEffect] = [*self._truth.kissed()]
+        effects: list[DiallerEffect] = [*self._truth.kissed(now)]
         if self._untold is not False:
             self._untold = False
             effects.append(NotCommunicated(False, "phone"))
@@ -384,7 +388,8 @@ class Dialler:
         self._marks.call_over(now)
         if ended.cause is Cause.DONE:
             self._number = 0
-            self._redial.succeeded(now, self._priority)
+            more = self._queue.first() is not None
+            self._redial.succeeded(now, self._priority, more=more)
         elif ended.cause is Cause.IN_USE and self._priority > URGENT:
             self._redial.in_use(now)
             effects += self._truth.in_use(now)

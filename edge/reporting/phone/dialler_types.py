@@ -69,7 +69,18 @@ class EndListenIn:
     by: str = ""
 
 
-DiallerInput = OwePhone | Elsewhere | MqttPath | Forget | CallAsked | EndListenIn | LineInput
+@dataclass(frozen=True, slots=True)
+class LineVoltage:
+    """What a monitor beside the line says; the line's own word counts as well. A call under way is
+    not cut short by it: the line's end is heard on the line.
+    """
+
+    present: bool
+
+
+DiallerInput = (
+    OwePhone | Elsewhere | MqttPath | Forget | CallAsked | EndListenIn | LineVoltage | LineInput
+)
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -138,3 +149,9 @@ class DiallerView:
     failed_in_a_row: int
     next_call_s: float | None
     next_test_s: float | None
+    listening: bool
+    """The line is held for voice."""
+    kissed: Instant | None
+    """When anything was last kissed off since the start."""
+    tested: Instant | None
+    """And a test call."""

@@ -24,8 +24,11 @@ class PhoneTruth:
         self.up: bool | None = None
         self.cause = "not_tried"
         self.line_present: bool | None = None
+        self._said: list[LineStatus | None] = [None, None]
+        """By the line itself, by the monitor."""
         self.failed = 0
         """Calls in a row that delivered nothing."""
+        self.kissed_at: Instant | None = None
         self._no_line = 0
         self._line_lost = False
         self._gone_at: Instant | None = None
@@ -34,6 +37,17 @@ class PhoneTruth:
 
     def line(self, status: LineStatus, now: Instant) -> bool:
         """What the line says of itself. True: it is back after it was counted as lost."""
+        self._said[0] = status
+        return self._judge(now)
+
+    def monitored(self, status: LineStatus, now: Instant) -> bool:
+        """What a monitor beside it says. True: as above."""
+        self._said[1] = status
+        return self._judge(now)
+
+    def _judge(self, now: Instant) -> bool:
+        said = [one for one in self._said if one is not None]
+        status = next((one for one in said if not one.present), said[0])
         self.line_present = status.present
         if status.present:
             self._gone_at = None
@@ -57,8 +71,9 @@ class PhoneTruth:
         """When `tick` is needed."""
         return self._gone_at
 
-    def kissed(self) -> list[PathState]:
+    def kissed(self, now: Instant) -> list[PathState]:
         """A kiss-off was heard."""
+        self.kissed_at = now
         self.failed = self._no_line = 0
         self._in_use_since = None
         self._line_lost = False

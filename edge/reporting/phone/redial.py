@@ -80,12 +80,14 @@ class Redial:
         self._undialled.clear()
         self.hurry(now)
 
-    def succeeded(self, now: Instant, priority: int = Priority.BURGLARY) -> None:
-        """A call that was begun for this ended well."""
+    def succeeded(
+        self, now: Instant, priority: int = Priority.BURGLARY, *, more: bool = False
+    ) -> None:
+        """A call that was begun for this ended well; `more`: something is due already."""
         self._exponent = 0
         self._next_at = now
         self._over(now, priority)
-        self._polite_at = later(now, GATHER_S)
+        self._polite_at = now if more else later(now, GATHER_S)
 
     def in_use(self, now: Instant) -> None:
         """Somebody is on the phone; alarms will not ask."""

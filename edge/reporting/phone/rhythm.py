@@ -20,6 +20,8 @@ class Rhythm:
     def __init__(self, config: PhoneConfig, test_at: Instant | None) -> None:
         self.test_at = test_at
         self.check_at: Instant | None = None
+        self.told_at: Instant | None = None
+        """When a test was last kissed off since the start."""
         self._begun = False
         self._testing: Instant | None = None
         self._test_s = config.test_s
@@ -57,6 +59,7 @@ class Rhythm:
     def test_told(self, now: Instant) -> None:
         """A test was kissed off."""
         self._testing = None
+        self.told_at = now
         self.test_at = later(now, self._test_s)
 
     def test_within(self, now: Instant, seconds: float) -> None:
