@@ -20,10 +20,11 @@ from typing import Final
 import msgspec
 
 from collector import CollectorError
-from collector.adapters.audiosocket_server import AudioSocketServer, Limits
+from collector.adapters.audiosocket_server import AudioSocketServer
 from collector.adapters.automation_hosting import HardwareReceivers
 from collector.adapters.calls_sqlite import CallsLog
 from collector.adapters.durable_file import AlreadyHeldError, locked
+from collector.adapters.peer_limits import Limits
 from collector.adapters.phone_formats import GuardedFormat, load_phone_formats
 from collector.adapters.pins_file import PinsFile
 from collector.adapters.receiver_config import (

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from socket import SO_SNDBUF, SOL_SOCKET
 from typing import Final
 from uuid import UUID
 
 import numpy as np
 
+from collector.adapters.peer_limits import Limits, PeerLimits
 from collector.adapters.reception_call import LineCall
 from protocols.audiosocket import Frame, Kind, Reader, caller_of, encode
 from protocols.tones.bank import ToneBank
@@ -36,6 +35,10 @@ FRAME_BYTES: Final = 2 * FRAME_SAMPLES
 FRAME_S: Final = FRAME_MS / 1000
 ID_WITHIN_S: Final = 2.0
 FILL_AFTER_S: Final = 0.2
+MOST_AHEAD: Final = 100
+"""Frames by which a line may run ahead of time: what comes faster is held back, or one that pumps
+audio would take the others' time and make a whole call, and a notice to operators, in a second.
+"""
 MOST_BUFFERED: Final = 100 * FRAME_BYTES
 """Two seconds of audio; then the sender has to wait."""
 MOST_UNSENT_BYTES: Final = 64 * 1024
@@ -47,17 +50,6 @@ MOST_AT_ONCE: Final = 5
 TURN_BUDGET_S: Final = 0.1
 _QUIET: Final = encode(Kind.AUDIO, bytes(FRAME_BYTES))
 _HANG_UP: Final = encode(Kind.HANGUP)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds against hostile or broken peers. `allow`: networks that may connect."""
-
-    lines: int = 64
-    per_peer: int = 64
-    new_per_second: float = 50.0
-    """Connections a peer may open a second, on average over two seconds."""
-    allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
 
 
 OpenCall = Callable[[str, str, str], LineCall]
@@ -93,9 +85,7 @@ class AudioSocketServer:
         self._bank = ToneBank(self.limits.lines, listen)
         self._free = list(range(self.limits.lines))
         self._calls: dict[int, _Connection] = {}
-        self._peers: Counter[str] = Counter()
-        self._buckets: dict[str, tuple[float, float]] = {}
-        self._allowed = [ipaddress.ip_network(each) for each in self.limits.allow]
+        self.peers = PeerLimits(self.limits, clock)
         self._server: asyncio.Server | None = None
         self._beat: asyncio.Task[None] | None = None
         self._work = asyncio.Event()
@@ -133,37 +123,7 @@ class AudioSocketServer:
         self.counts["faults of ours"] += 1
         self._on_fault(text)
 
-    # -- admission -----------------------------------------------------------------------------
-
-    def why_not(self, peer: str) -> str:
-        """Why this peer may not connect now; empty: it may."""
-        try:
-            address = ipaddress.ip_address(peer.partition("%")[0])
-        except ValueError:
-            return "unknown peer"
-        if not any(address in network for network in self._allowed):
-            return "peer not allowed"
-        if self._peers[peer] >= self.limits.per_peer:
-            return "too many connections of one peer"
-        rate, now = self.limits.new_per_second, self._clock()
-        level, then = self._buckets.get(peer, (0.0, now))
-        level = max(0.0, level - (now - then) * rate)
-        if len(self._buckets) > 1000:
-            self._buckets.clear()
-        if level >= 2 * rate:
-            return "too many new connections of one peer"
-        self._buckets[peer] = (level + 1, now)
-        return ""
-
-    def came(self, peer: str) -> None:
-        """A connection is there."""
-        self._peers[peer] += 1
-
-    def went(self, peer: str) -> None:
-        """A connection is gone."""
-        self._peers[peer] -= 1
-        if self._peers[peer] <= 0:
-            del self._peers[peer]
+    # -- lines ---------------------------------------------------------------------------------
 
     def take_line(self, connection: _Connection, call: UUID) -> LineCall | None:
         """A free line for a call; None: all are busy."""
@@ -204,7 +164,7 @@ class AudioSocketServer:
         for each in list(self._calls.values()):
             each.fill(now)
         while True:
-            ready = [each for each in self._calls.values() if each.ready]
+            ready = [each for each in self._calls.values() if each.ready(now)]
             if not ready:
                 break
             self._hear(ready)
@@ -247,6 +207,8 @@ class _Connection(asyncio.Protocol):
         self._began = 0.0
         self._heard_at = 0.0
         self._filled = 0
+        self._silences = 0
+        self._passed = 0
         self._sent = 0
         self._held = False
 
@@ -258,13 +220,13 @@ class _Connection(asyncio.Protocol):
         self._transport = transport
         name = transport.get_extra_info("peername")
         peer = str(name[0]) if name else ""
-        why = self._server.why_not(peer)
+        why = self._server.peers.why_not(peer)
         if why:
             self._server.counts[why] += 1
             transport.abort()
             return
         self._peer = peer
-        self._server.came(peer)
+        self._server.peers.came(peer)
         # Sound must not pile up in the kernel: what a peer does not take in time is worth nothing.
         transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, MOST_UNSENT_BYTES)
         loop = asyncio.get_running_loop()
@@ -285,7 +247,7 @@ class _Connection(asyncio.Protocol):
         if self._waits is not None:
             self._waits.cancel()
         if self._peer:
-            self._server.went(self._peer)
+            self._server.peers.went(self._peer)
             self._peer = ""
         self._end("the connection was lost" if exc else "the caller hung up")
 
@@ -329,13 +291,16 @@ class _Connection(asyncio.Protocol):
 
     # the beat calls these
 
-    @property
-    def ready(self) -> bool:
-        """A whole frame of audio waits."""
-        return len(self._audio) >= FRAME_BYTES
+    def ready(self, now: float) -> bool:
+        """A whole frame of audio waits and may be heard by now."""
+        if len(self._audio) < FRAME_BYTES:
+            return False
+        due = (now - self._began) / FRAME_S + MOST_AHEAD + self._silences
+        return not self._server._paced or self._passed < due
 
     def next_frame(self) -> bytes:
         """The oldest frame that waits."""
+        self._passed += 1
         frame = bytes(self._audio[:FRAME_BYTES])
         del self._audio[:FRAME_BYTES]
         if self._held and len(self._audio) < MOST_BUFFERED // 2 and self._transport is not None:
@@ -356,12 +321,14 @@ class _Connection(asyncio.Protocol):
 
     def fill(self, now: float) -> None:
         """Silence in place of audio that does not come."""
-        if self._call is None or self.ready or self._held:
+        if self._call is None or len(self._audio) >= FRAME_BYTES or self._held:
             self._filled = 0
             return
         missing = int((now - self._heard_at - FILL_AFTER_S) / FRAME_S)
         if missing > self._filled:
-            self._audio += bytes(FRAME_BYTES * min(missing - self._filled, MOST_AT_ONCE))
+            frames = min(missing - self._filled, MOST_AT_ONCE)
+            self._audio += bytes(FRAME_BYTES * frames)
+            self._silences += frames
             self._filled = missing
 
     def send(self, now: float) -> None:

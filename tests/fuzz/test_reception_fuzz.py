@@ -9,7 +9,8 @@ import uuid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.adapters.audiosocket_server import AudioSocketServer, Limits
+from collector.adapters.audiosocket_server import AudioSocketServer
+from collector.adapters.peer_limits import Limits
 from collector.adapters.reception_call import CallRecord, LineCall
 from collector.reception.call import Call
 from collector.reception.call_types import (
@@ -179,6 +180,6 @@ def test_any_bytes_on_the_port_leave_the_server_answering() -> None:
         return server
 
     server = asyncio.run(run())
-    assert server._peers == {} or sum(server._peers.values()) <= 1
+    assert sum(server.peers.open.values()) <= 1
     assert len(server._free) == 16
     assert keeper.frames == 0

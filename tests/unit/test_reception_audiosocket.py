@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import socket
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,7 +14,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from collector.adapters.audiosocket_server import AudioSocketServer, Limits
+from collector.adapters.audiosocket_server import FRAME_S, MOST_AHEAD, AudioSocketServer
+from collector.adapters.peer_limits import Limits
 from collector.adapters.reception_call import CallRecord, LineCall
 from collector.reception.call import Call
 from collector.reception.call_types import Learned, Reported, Unrecognised
@@ -242,7 +244,7 @@ def test_bounds_per_peer_in_number_and_rate() -> None:
         await until(lambda: server.counts["too many connections of one peer"] == 2)
         for _, writer in opened:
             writer.close()
-        await until(lambda: not server._peers)
+        await until(lambda: not server.peers.open)
         for _ in range(30):
             _, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.close()
@@ -279,6 +281,25 @@ def test_a_peer_that_never_reads_is_dropped_though_it_sends_as_fast_as_it_can() 
             await asyncio.wait([sending])
 
     serve(work)
+
+
+def test_a_peer_that_pumps_audio_is_heard_no_faster_than_time_passes() -> None:
+    """Else one call of noise, and one notice to the operators, is over every half second."""
+    noise = encode(Kind.AUDIO, random.Random(5).randbytes(320)) * 3000
+
+    async def work(server: AudioSocketServer, keeper: MemoryKeeper) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(encode(Kind.ID, uuid.uuid4().bytes) + noise)
+        await until(lambda: bool(server._calls))
+        (line,) = server._calls.values()
+        await until(lambda: line._passed >= MOST_AHEAD + 20)
+        assert line._passed <= MOST_AHEAD + (loop.time() - began) / FRAME_S + 1
+        assert keeper.calls == []
+        writer.close()
+
+    serve(work, paced=True)
 
 
 def test_frames_of_unknown_kind_are_passed_over_but_not_for_ever() -> None:
