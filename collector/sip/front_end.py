@@ -40,6 +40,7 @@ from protocols.sip.sound import Sound
 from protocols.sip.stream import Stream
 
 STEP_MS: Final = 10
+INFO_MEND: Final = "digits came by SIP INFO and are not read: set the sender to in-band or RFC 4733"
 Say = Callable[[dict[str, Any]], None]
 
 
@@ -88,6 +89,8 @@ class _Call(Call):
         super().__init__(account, call_id, rules.allow)
         self.number = number
         self.caller = self.sip_id = ""
+        self.digits_by_info = 0
+        """SIP INFO digits: not taken, for such senders mostly leave the tones in the audio too."""
         self.telephone_event = rules.phone.telephone_event
         self.machine = Bridging(rules.patience, time.monotonic())
         self.began_s = time.monotonic()
@@ -95,7 +98,9 @@ class _Call(Call):
         self.stream: Stream | None = None
 
     def onDtmfDigit(self, prm: Any) -> None:  # noqa: N802
-        if self.sound is not None and prm.method == pj.PJSUA_DTMF_METHOD_RFC2833:
+        if prm.method != pj.PJSUA_DTMF_METHOD_RFC2833:
+            self.digits_by_info += 1
+        elif self.sound is not None:
             self.sound.event(prm.digit)
 
     def onCallSdpCreated(self, prm: Any) -> None:  # noqa: N802
@@ -166,6 +171,7 @@ class FrontEnd:
             self._act(call, call.machine.refuse(code, "no line free"))
             return
         call.sound = self._sounds.pop()
+        call.sound.reset()
         try:
             call.socket = self._connect()
         except OSError as error:
@@ -277,6 +283,8 @@ class FrontEnd:
         if sound is not None:
             told |= {"frames_in": sound.frames_in, "telephone_events": sound.rendered}
             self._sounds.append(sound)
+        if call.digits_by_info:
+            told |= {"digits_by_info": call.digits_by_info, "mend": INFO_MEND}
         if stream is not None:
             told |= {
                 "frames_out": stream.playout.taken,

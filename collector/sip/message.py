@@ -172,9 +172,11 @@ def via_parameter(via: str, name: str) -> str | None:
 
 def via_received(via: str, source: tuple[str, int]) -> str:
     """The Via with `received`, and `rport` where asked for (18.2.1, RFC 3581 4)."""
-    parts = [one for one in via.split(";") if not one.strip().lower().startswith("received=")]
-    parts = [f"rport={source[1]}" if one.strip().lower() == "rport" else one for one in parts]
-    return ";".join([*parts, f"received={source[0]}"])
+    parts = via.split(";")
+    names = [part.partition("=")[0].strip().lower() for part in parts]
+    kept = [p for p, name in zip(parts, names, strict=True) if name not in ("received", "rport")]
+    answered = [f"rport={source[1]}"] if "rport" in names else []
+    return ";".join([*kept, *answered, f"received={source[0]}"])
 
 
 def answer_address(via: str) -> tuple[str, int] | None:
@@ -182,8 +184,8 @@ def answer_address(via: str) -> tuple[str, int] | None:
     sender = via_sender(via)
     if sender is None:
         return None
-    port = via_parameter(via, "rport") or ""
-    return via_parameter(via, "received") or sender[0], int(port) if port else sender[1]
+    port = via_parameter(via, "rport") or sender[1]
+    return host_of(f"{via_parameter(via, 'received') or sender[0]}:{port}")
 
 
 def host_of(text: str) -> tuple[str, int] | None:

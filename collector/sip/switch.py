@@ -8,12 +8,13 @@ Contact `lineN`. Transactions are not kept (RFC 3261 16.11): the branch is drawn
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import AddressValueError, IPv4Address
 from typing import Final
 
 from collector.sip.bridging import caller_of
+from collector.sip.lines import Address, Lines
 from collector.sip.message import (
     BYTES_AT_MOST,
     METHODS,
@@ -29,16 +30,17 @@ from collector.sip.message import (
 )
 from protocols.sip.addresses import Network, within
 
-Address = tuple[str, int]
-UNTOLD_S: Final = 5.0
-"""A worker that does not tell of a call given to it for so long had no use for it."""
-KEPT_S: Final = 40.0
-"""A call's worker is remembered for so long after its end: 64 T1 (17.1.1.2) and some."""
-CALLS_KEPT: Final = 4_096
 ANSWERS_A_SECOND: Final = 50
 """Refusals beyond are not sent: whoever floods gets no mirror."""
 OUR_BRANCH: Final = "z9hG4bKtocsin"
+LIBRARY_REFUSES: Final = {
+    415: "no session description",
+    420: "an extension is required that is not here",
+    486: "no place in the library yet",
+    488: "no G.711 in the clear is offered",
+}
 _ALLOW: Final = ("allow", ", ".join(METHODS))
+_SUPPORTED: Final = ("supported", "100rel, timer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +73,6 @@ Effect = Send | Refused | Alive
 
 
 @dataclass(slots=True)
-class _Worker:
-    lines: int
-    address: Address | None = None
-    life: int = 0
-
-
-@dataclass(slots=True)
-class _Call:
-    worker: int
-    life: int
-    source: Address
-    since_s: float
-    told: bool = False
-    over_s: float | None = None
-
-
-@dataclass(slots=True)
 class _Bucket:
     """Answers left in this second."""
 
@@ -112,54 +97,21 @@ class Ends:
     """Of our own answers; drawn at start."""
 
 
-@dataclass(slots=True)
 class Switch:
-    """The machine. `lines`: how many calls each worker takes."""
+    """The machine. `lines`: to be told what becomes of the workers and their calls."""
 
-    ends: Ends
-    lines: list[int]
-    registrar: Address | None = None
-    counted: dict[str, int] = field(default_factory=dict)
-    """Refusals by reason."""
-    _workers: list[_Worker] = field(init=False)
-    _calls: dict[str, _Call] = field(default_factory=dict)
-    _answers: _Bucket = field(default_factory=_Bucket)
-    _strangers: _Bucket = field(default_factory=_Bucket)
-
-    def __post_init__(self) -> None:
-        self._workers = [_Worker(lines) for lines in self.lines]
-
-    # -- workers ----------------------------------------------------------------------------------
-
-    def worker_up(self, number: int, address: Address) -> None:
-        """It listens there."""
-        self._workers[number].address = address
-
-    def worker_gone(self, number: int, now_s: float) -> None:
-        """It ended: its calls are over."""
-        worker = self._workers[number]
-        worker.address = None
-        worker.life += 1
-        for call in self._calls.values():
-            if call.worker == number and call.over_s is None:
-                call.over_s = now_s
-
-    def told(self, number: int, call_id: str, now_s: float, *, over: bool) -> None:
-        """A worker took a call, or it is over."""
-        call = self._calls.get(call_id)
-        if call is None or call.worker != number:
-            return
-        call.told = True
-        if over and call.over_s is None:
-            call.over_s = now_s
-
-    def busy(self, now_s: float) -> int:
-        """Lines taken now."""
-        return sum(1 for call in self._calls.values() if _holds(call, now_s))
+    def __init__(self, ends: Ends, lines: Lines) -> None:
+        self.ends = ends
+        self.lines = lines
+        self.registrar: Address | None = None
+        self.counted: dict[str, int] = {}
+        """Refusals by reason."""
+        self._answers = _Bucket()
+        self._strangers = _Bucket()
 
     def ask(self, number: int) -> list[Effect]:
         """A question (OPTIONS) to a worker; an answer to it is `Alive`."""
-        address = self._workers[number].address
+        address = self.lines.addresses[number]
         if address is None:
             return []
         here = "{}:{}".format(*self.ends.inner)
@@ -176,12 +128,6 @@ class Switch:
                 address,
             )
         ]
-
-    def tick(self, now_s: float) -> None:
-        """Forget what is long over."""
-        for name, call in list(self._calls.items()):
-            if not _holds(call, now_s) and now_s - (call.over_s or call.since_s) > KEPT_S:
-                del self._calls[name]
 
     # -- from outside -----------------------------------------------------------------------------
 
@@ -209,21 +155,15 @@ class Switch:
     def _request(self, message: Message, source: Address, now_s: float) -> list[Effect]:
         call_id = message.first("call-id")
         fresh = ";tag=" not in message.first("to").lower()
-        call = self._calls.get(call_id)
-        if call is not None and self._workers[call.worker].life != call.life:
-            call = None
+        call = self.lines.find(call_id)
         if message.method == "OPTIONS" and fresh:
             return self._options(message, source, now_s)
         if message.method == "INVITE" and fresh and call is None:
-            number = self._place(now_s)
-            if number is None:
+            call = self.lines.give(call_id, source, now_s)
+            if call is None:
                 return self._full(message, source, now_s)
-            if len(self._calls) >= CALLS_KEPT:
-                self._calls.pop(next(iter(self._calls)))
-            call = _Call(number, self._workers[number].life, source, now_s)
-            self._calls[call_id] = call
         number = call.worker if call is not None else self._number(message.uri)
-        address = None if number is None else self._workers[number].address
+        address = None if number is None else self.lines.addresses[number]
         if address is None:
             status = "481 Call/Transaction Does Not Exist"
             return self._refuse(message, status, "no such call", source, now_s)
@@ -240,39 +180,23 @@ class Switch:
             message = message.above("record-route", f"<sip:{inner};lr>")
         return message.above("via", f"SIP/2.0/UDP {inner};branch={branch}")
 
-    def _place(self, now_s: float) -> int | None:
-        """The worker with most lines free; among equals the one whose last call ended first, for
-        the library frees a place a moment after it told so.
-        """
-        held = [0] * len(self._workers)
-        last_s = [0.0] * len(self._workers)
-        for call in self._calls.values():
-            held[call.worker] += _holds(call, now_s)
-            last_s[call.worker] = max(last_s[call.worker], call.over_s or 0.0)
-        free = [
-            (held[n] - worker.lines, last_s[n], n)
-            for n, worker in enumerate(self._workers)
-            if worker.address is not None and held[n] < worker.lines
-        ]
-        return min(free)[2] if free else None
-
     def _number(self, uri: str) -> int | None:
         """N of a Contact `lineN` of ours."""
         user, _ = uri_parts(uri)
         digits = user.removeprefix("line")
         if digits == user or not (digits.isascii() and digits.isdigit()) or len(digits) > 4:
             return None
-        return int(digits) if int(digits) < len(self._workers) else None
+        return int(digits) if int(digits) < len(self.lines.each) else None
 
     def _options(self, message: Message, source: Address, now_s: float) -> list[Effect]:
-        if not any(worker.address for worker in self._workers):
+        if not any(self.lines.addresses):
             return self._full(message, source, now_s)
         if not self._answers.take(now_s):
             return self._drop("too many questions", source)
         return self._answer(response(message, "200 OK", self.ends.tag, _ALLOW))
 
     def _full(self, message: Message, source: Address, now_s: float) -> list[Effect]:
-        if any(worker.address for worker in self._workers):
+        if any(self.lines.addresses):
             return self._refuse(message, "486 Busy Here", "no line free", source, now_s)
         later = ("retry-after", "5")
         status = "503 Service Unavailable"
@@ -287,7 +211,9 @@ class Switch:
         now_s: float,
         *more: tuple[str, str],
     ) -> list[Effect]:
-        if message.code or message.method == "ACK":
+        if message.method == "ACK":  # of a refusal
+            return []
+        if message.code:
             return self._drop(why, source)
         self.counted[why] = self.counted.get(why, 0) + 1
         caller = caller_of(message.encode().decode("latin-1"), message.first("from"))
@@ -314,7 +240,7 @@ class Switch:
             return self._drop("answer to nothing of ours", source)
         message = message.without_first("via").kept()
         to = via_sender(message.first("via"))
-        if to is None or all(worker.address != to for worker in self._workers):
+        if to is None or to not in self.lines.addresses:
             return self._drop("answer to no worker", source)
         if len(message.encode()) > BYTES_AT_MOST:
             return self._drop("too large", source)
@@ -322,30 +248,42 @@ class Switch:
 
     # -- from workers -----------------------------------------------------------------------------
 
-    def from_worker(self, data: bytes, source: Address) -> list[Effect]:
+    def from_worker(self, data: bytes, source: Address, now_s: float) -> list[Effect]:
         """A datagram to the inner address. Who is no worker of ours is not heard."""
-        number = next((n for n, one in enumerate(self._workers) if one.address == source), None)
         message = parse(data)
-        if number is None or message is None or isinstance(message, Malformed):
+        known = source in self.lines.addresses
+        if not known or message is None or isinstance(message, Malformed):
             return self._drop("inside", source)
         if message.code:
-            return self._outward(message, number, source)
+            return self._outward(message, source, now_s)
         to = self._next_hop(message)
         if to is None:
             return self._drop("nowhere to send to", source)
         via = "SIP/2.0/UDP {}:{}".format(*self.ends.public)
         branch = OUR_BRANCH + _digest(message.first("via"), message.first("call-id"))
-        message = self._unrouted(message).above("via", f"{via};branch={branch};rport")
+        message = _as_we_are(self._unrouted(message)).above("via", f"{via};branch={branch};rport")
         return [Send(True, message.encode(), to)]
 
-    def _outward(self, message: Message, number: int, source: Address) -> list[Effect]:
+    def _outward(self, message: Message, source: Address, now_s: float) -> list[Effect]:
         inner = "{}:{}".format(*self.ends.inner)
         if via_sender(message.first("via")) != self.ends.inner:
             return self._drop("inside", source)
         message = message.without_first("via").without("record-route", f"<sip:{inner};lr>")
         if not message.first("via"):
-            return [Alive(number)]
-        return self._answer(message)
+            return [Alive(self.lines.addresses.index(source))]
+        told = self._library_refused(message, now_s)
+        return [*self._answer(_as_we_are(message)), *told]
+
+    def _library_refused(self, message: Message, now_s: float) -> list[Effect]:
+        """An INVITE that never became a call: no G.711 offered, an extension required, no place."""
+        call = self.lines.find(message.first("call-id"))
+        method = message.first("cseq").partition(" ")[2].strip()
+        if message.code < 300 or method != "INVITE" or call is None or call.told or call.over_s:
+            return []
+        call.over_s = now_s
+        why = LIBRARY_REFUSES.get(message.code, "the library refused it")
+        self.counted[why] = self.counted.get(why, 0) + 1
+        return [Refused(message.code, why, call.source, caller_of("", message.first("from")))]
 
     def _unrouted(self, message: Message) -> Message:
         """Without the Route that led the worker's request here."""
@@ -365,13 +303,16 @@ class Switch:
             pass
         if message.method == "REGISTER":
             return self.registrar
-        call = self._calls.get(message.first("call-id"))
+        call = self.lines.find(message.first("call-id"))
         return None if call is None else call.source
 
 
-def _holds(call: _Call, now_s: float) -> bool:
-    """Whether a call takes a line."""
-    return call.over_s is None and (call.told or now_s - call.since_s < UNTOLD_S)
+def _as_we_are(message: Message) -> Message:
+    """The library offers transfers and more, none of which is let in."""
+    for name, value in (_ALLOW, _SUPPORTED):
+        if message.first(name):
+            message = message.with_first(name, value)
+    return message
 
 
 def _branch(via: str, message: Message) -> str:

@@ -12,8 +12,9 @@ from dataclasses import replace
 from secrets import token_hex
 from typing import Any, Final
 
+from collector.sip.lines import Address, Lines
 from collector.sip.message import SIP_PORT
-from collector.sip.switch import Address, Alive, Effect, Ends, Refused, Send, Switch
+from collector.sip.switch import Alive, Effect, Ends, Refused, Send, Switch
 from collector.sip.worker import LOOPBACK, WorkerSettings
 from collector.sip.workers import Worker
 from protocols.sip.addresses import Network, host_and_port
@@ -54,7 +55,8 @@ class Trunk:
         inner: Address = self._inner.getsockname()
         self.address = "{}:{}".format(*self.public)
         shares = [min(CALLS_AT_MOST, calls - n) for n in range(0, calls, CALLS_AT_MOST)]
-        self._switch = Switch(Ends(self.public, inner, allow, token_hex(6)), shares)
+        self._lines = Lines(shares)
+        self._switch = Switch(Ends(self.public, inner, allow, token_hex(6)), self._lines)
         common = replace(first, switch="{}:{}".format(*inner), public=self.address)
         self._workers = [
             Worker(_settings(common, number, share)) for number, share in enumerate(shares)
@@ -87,7 +89,7 @@ class Trunk:
         for key, _ in self._selector.select(0.2):
             key.data()
         now_s = time.monotonic()
-        self._switch.tick(now_s)
+        self._lines.tick(now_s)
         if now_s >= self._ask_s:
             self._ask_s = now_s + ASK_S
             for worker in self._workers:
@@ -129,7 +131,7 @@ class Trunk:
                 data, source = self._inner.recvfrom(UDP_BYTES)
             except OSError:
                 return
-            self._carry_out(self._switch.from_worker(data, source))
+            self._carry_out(self._switch.from_worker(data, source, time.monotonic()))
 
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -176,22 +178,22 @@ class Trunk:
 
     def _from_worker(self, number: int, told: dict[str, Any], now_s: float) -> None:
         if told.get("ready"):
-            self._switch.worker_up(number, host_and_port(str(told["sip"]), "worker"))
+            self._lines.up(number, host_and_port(str(told["sip"]), "worker"))
             self._ready.add(number)
             self._say({"worker": number, "is": "up", "pid": self._workers[number].pid})
             if len(self._ready) == len(self._workers) and not self._up:
                 self._up = True
-                self._say({"ready": True, "sip": self.address, "calls": sum(self._switch.lines)})
+                self._say({"ready": True, "sip": self.address, "calls": sum(self._lines.each)})
             return
         if "id" in told:
-            self._switch.told(number, str(told["id"]), now_s, over=told.get("is") == "over")
+            self._lines.told(number, str(told["id"]), now_s, over=told.get("is") == "over")
         if not told.get("stopped"):
             self._say({"worker": number, **told})
 
     def _ended(self, worker: Worker, now_s: float) -> None:
         self._selector.unregister(worker)
         code = worker.ended(now_s)
-        self._switch.worker_gone(worker.number, now_s)
+        self._lines.gone(worker.number, now_s)
         if not self.stopping:
             self._say({"worker": worker.number, "is": "ended", "code": code})
 

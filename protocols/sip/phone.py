@@ -139,6 +139,7 @@ class Phone:
             config.mediaConfig.transportConfig.portRange = 4 * self.settings.calls + 40
         # An answer that names two codecs is no reason for a re-INVITE in the midst of digits.
         config.mediaConfig.lockCodecEnabled = False
+        config.callConfig.prackUse = pj.PJSUA_100REL_OPTIONAL
         config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL
         return config
 

@@ -64,10 +64,14 @@ class Sound(pj.AudioMediaPort):  # type: ignore[misc]
         while its clock runs is asking for trouble.
         """
         if stream is not None:
-            self.rendered = self.frames_in = 0
-            self._events.clear()
-            self._player.clear()
+            self.reset()
         self._stream = stream
+
+    def reset(self) -> None:
+        """Forget the last call."""
+        self.rendered = self.frames_in = 0
+        self._events.clear()
+        self._player.clear()
 
     def event(self, key: str) -> None:
         """A telephone-event began (RFC 4733). Its tone replaces what the line says meanwhile."""
