@@ -15,12 +15,13 @@ from collector.adapters.broker_session import BrokerAddress
 from collector.reception.format_names import FORMATS
 from collector.reception.formats import Format
 from collector.reception.formats_dtmf import DtmfFamily
-from collector.reception.formats_fsk import SiaLevel
+from collector.reception.formats_fsk import Answer, SiaLevel
 from collector.reception.formats_pulse import DEFAULT as PULSE_DEFAULT
 from collector.reception.formats_pulse import NAMES as PULSE_NAMES
 from collector.reception.formats_pulse import PulseFamily
 from collector.reception.profile import ASTERISK, HANDSHAKES, Handshake, Profile
 from protocols import phone_batch
+from protocols.contact_id import dc03
 from protocols.contact_id.profile import EventRule
 from protocols.contact_id.profile import Profile as EventProfile
 from protocols.mqtt.topics import PANEL_ID
@@ -35,6 +36,26 @@ PRESETS: Final = {"tocsin": Profile(), "asterisk": ASTERISK}
 
 class ReceiverConfigError(CollectorError):
     """The file cannot be used; the text says where, what is expected and how to mend it."""
+
+
+class SiaConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What of SIA DC-03 on a phone line is not public: see formats_fsk.Answer and dc03.Setting."""
+
+    answer: Literal["block", "tone", "none"] = "block"
+    answer_hz: Annotated[float, msgspec.Meta(ge=300, le=3400)] | None = None
+    answer_ms: Annotated[int, msgspec.Meta(ge=0, le=5000)] = 200
+    accepted: Annotated[str, msgspec.Meta(pattern="^[!-~]$")] = "8"
+    functions: Annotated[str, msgspec.Meta(pattern="^[!-~]+$")] = dc03.Setting().functions
+    flags: tuple[Literal[0x00, 0x40, 0x80, 0xC0], ...] = (0x00, 0x40, 0x80, 0xC0)
+    parity: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0xFF
+
+    @property
+    def reader(self) -> SiaLevel:
+        """Their recogniser."""
+        setting = dc03.Setting(
+            self.functions, frozenset(self.flags), parity=self.parity, accepted=self.accepted
+        )
+        return SiaLevel(setting, Answer(self.answer, self.answer_hz, self.answer_ms))
 
 
 class ProfileConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,6 +73,7 @@ class ProfileConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_blocks: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
     listen_in_s: Seconds | None = None
     short_twice: bool | None = None
+    sia: SiaConfig = SiaConfig()
     pulse: list[str] | None = None
     """Pulse formats of this line, such as "4+2 parity"; absent: 3+1, 4+1 and 4+2 by two rounds."""
 
@@ -315,13 +337,13 @@ def readers_of(
     config: ReceiverConfig, profile: str, pins: Mapping[str, str], more: Sequence[Format]
 ) -> list[Format]:
     """The recognisers of a line with that profile and those pins; `more` are plug-ins."""
-    given = config.profile.get(profile)
-    asked = None if given is None else given.pulse
+    given = config.profile.get(profile, ProfileConfig())
+    asked = given.pulse
     pulse = PULSE_DEFAULT if asked is None else tuple(PULSE_NAMES[each] for each in asked)
     return [
         DtmfFamily(pins=pins, events=config.events, mark_code=config.mark_code),
         PulseFamily(pulse, pins=pins, profiles=config.events),
-        SiaLevel(),
+        given.sia.reader,
         *more,
     ]
 

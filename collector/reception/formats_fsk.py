@@ -1,18 +1,18 @@
 """SIA DC-03 level blocks as a recogniser, as far as they are public (protocols.md 4.1).
 
-What acknowledges a block on a phone line is not public [U]: `answers` False leaves it out, so that
-events are kept but the panel is told nothing.
+What acknowledges a block on a phone line is not public [U]: see `Answer`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from collector.reception.formats import Block, Event, Failed, Found
 from protocols.contact_id import dc03
 from protocols.contact_id.message import Refusal
-from protocols.tones.elements import Fsk, FskKind, Playable
+from protocols.tones.elements import Fsk, FskHeard, FskKind, Playable, Tone
 
 _ANSWERS: Final = {
     FskKind.BELL103_ORIGINATE: FskKind.BELL103_ANSWER,
@@ -20,6 +20,19 @@ _ANSWERS: Final = {
 }
 FORMAT: Final = "sia-dc03"
 MOST_RAW: Final = 480
+_END: Final = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a good block is acknowledged. `kind` "block": by a block of the receiver's own after
+    `ms` of carrier; "tone": by `ms` of one tone of `hz` (None: the carrier's mark); "none": events
+    are kept but the panel is told nothing.
+    """
+
+    kind: str = "block"
+    hz: float | None = None
+    ms: int = 200
 
 
 class SiaLevel:
@@ -27,9 +40,9 @@ class SiaLevel:
 
     name = "sia"
 
-    def __init__(self, setting: dc03.Setting | None = None, *, answers: bool = True) -> None:
+    def __init__(self, setting: dc03.Setting | None = None, answer: Answer | None = None) -> None:
         self._setting = setting or dc03.Setting()
-        self._answers = answers
+        self._answering = answer or Answer()
 
     def read(self, block: Block) -> Sequence[Found] | Failed | None:
         """One reading; without events when the blocks only name the account or end the data."""
@@ -51,9 +64,29 @@ class SiaLevel:
         return self._found(block, blocks, [each for each in told if each is not None])
 
     def _blocks(self, block: Block) -> list[dc03.Block | Refusal]:
+        """Blocks, and at their end why reading stopped. The parity is only a sum of columns, so a
+        byte without its stop bit refuses what it stands in too. Less than a block after the end of
+        data is the end of the carrier.
+        """
         reader = dc03.Reader(self._setting)
-        read = reader.feed(b"".join(each.data for each in block.fsk))
-        return read + list(reader.quiet())
+        blocks: list[dc03.Block | Refusal] = []
+        rest = 0
+        spoilt = False
+        for piece in block.fsk:
+            spoilt |= bool(piece.framing_errors)
+            rest += len(piece.data)
+            for each in reader.feed(piece.data):
+                if isinstance(each, Refusal):
+                    return blocks if self._ended(blocks, rest) else [*blocks, each]
+                if spoilt:
+                    return [*blocks, Refusal("a byte without its stop bit", dc03.CLAUSE)]
+                blocks.append(each)
+                rest -= dc03.OVERHEAD + len(each.payload)
+        return blocks if self._ended(blocks, rest) else [*blocks, *reader.quiet()]
+
+    def _ended(self, blocks: Sequence[dc03.Block | Refusal], rest: int) -> bool:
+        last = blocks[-1] if blocks else None
+        return isinstance(last, dc03.Block) and last.function == _END and rest < dc03.OVERHEAD
 
     def _found(
         self, block: Block, blocks: Sequence[dc03.Block | Refusal], told: Sequence[dc03.Told]
@@ -66,11 +99,14 @@ class SiaLevel:
         events = tuple(Event(event) for each in told for event in each.events)
         raw = "|".join(each.raw for each in told)[:MOST_RAW]
         account = accounts.pop() if accounts else ""
-        return [Found(FORMAT, account, raw, events, answer=self._answer(block))]
+        return [Found(FORMAT, account, raw, events, answer=self._answer(block.fsk[-1]))]
 
-    def _answer(self, block: Block) -> tuple[Playable, ...]:
-        heard = block.fsk[-1]
+    def _answer(self, heard: FskHeard) -> tuple[Playable, ...]:
         kind = _ANSWERS.get(heard.kind)
-        if kind is None or not self._answers:
+        if kind is None or self._answering.kind == "none":
             return ()
-        return (Fsk(dc03.answer(True, self._setting), kind, heard.baud),)
+        if self._answering.kind == "tone":
+            mark_hz, _ = kind.value
+            return (Tone(self._answering.hz or mark_hz, self._answering.ms),)
+        block = dc03.answer(True, self._setting)
+        return (Fsk(block, kind, heard.baud, self._answering.ms),)

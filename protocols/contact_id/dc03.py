@@ -3,7 +3,7 @@
     header   1 byte   bits 0-5 length of the payload; bits 6-7 flags (40 hex: acknowledge me) [U]
     function 1 byte   # account, N new event, O old event, A text, 0 end of data, ...
     payload  0-63 bytes
-    parity   1 byte   FF xor all bytes before it
+    parity   1 byte   FF xor all bytes before it [U]
 
 Fixed by what panels were seen to send over TCP; on a phone line the answering tones, the meaning
 of the flags and the acknowledging blocks are [U]: `Setting` holds them.
@@ -31,11 +31,13 @@ CLAUSE: Final = "SIA DC-03 block"
 @dataclass(frozen=True, slots=True)
 class Setting:
     """What is not certain. `functions`: letters that begin a block; others are line noise.
-    `flags`: accepted flag bits. `accepted`, `rejected`: functions of the receiver's answers.
+    `flags`: accepted flag bits. `parity`: what all bytes of a block come to by exclusive or.
+    `accepted`, `rejected`: functions of the receiver's answers.
     """
 
     functions: str = "#NOAC@?&XLVvIEP0123456789"
     flags: frozenset[int] = frozenset({0x00, 0x40, 0x80, 0xC0})
+    parity: int = 0xFF
     accepted: str = "8"
     rejected: str = "9"
     codes: Mapping[str, SiaCode] = field(default_factory=lambda: SIA_CODES)
@@ -55,18 +57,18 @@ class Block:
         return self.payload.decode("latin-1")
 
 
-def encode(block: Block) -> bytes:
-    """The block's bytes. Raises ValueError for a payload over 63 bytes."""
+def encode(block: Block, whole: int = 0xFF) -> bytes:
+    """The bytes; `whole`: Setting.parity. Raises ValueError for a payload over 63 bytes."""
     if len(block.payload) > LENGTH_MASK:
         raise ValueError(f"payload of {len(block.payload)} bytes: at most {LENGTH_MASK}")
     head = bytes((block.flags | len(block.payload), ord(block.function)))
     body = head + block.payload
-    return body + bytes((parity(body),))
+    return body + bytes((parity(body, whole),))
 
 
-def parity(data: bytes) -> int:
-    """Column parity: FF xor all bytes."""
-    value = 0xFF
+def parity(data: bytes, whole: int = 0xFF) -> int:
+    """Column parity: `whole` xor all bytes."""
+    value = whole
     for byte in data:
         value ^= byte
     return value
@@ -94,7 +96,7 @@ class Reader:
             if not why and len(self._buffer) < size:
                 break
             raw = bytes(self._buffer[:size])
-            if not why and raw[-1] != parity(raw[:-1]):
+            if not why and raw[-1] != parity(raw[:-1], self._setting.parity):
                 why = "parity"
             if why:
                 self._lost = True
@@ -165,4 +167,5 @@ class Gathering:
 
 def answer(good: bool, setting: Setting) -> bytes:
     """The receiver's acknowledging or rejecting block [U]."""
-    return encode(Block(setting.accepted if good else setting.rejected, b"", 0))
+    function = setting.accepted if good else setting.rejected
+    return encode(Block(function, b"", 0), setting.parity)

@@ -1,7 +1,8 @@
 """Asynchronous FSK (Bell 103, V.21) to bytes: one start bit, 8 data bits, one stop bit or more.
 
 Each tone is correlated over one bit; the stronger one is the bit. A byte is timed from the edge of
-its start bit. Where both 300 and 110 baud are listened for, the shortest run decides which it is.
+its start bit. Where both 300 and 110 baud are listened for, runs of mark or space shorter than a
+bit of 110 decide which it is, once for each carrier: noise and lost packets make such runs too.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ _BIT_SHARE: Final = 0.4
 _LOST_HOPS: Final = 10
 _FAST_RUN_MS: Final = (2.0, 7.9)
 """A run shorter than this is no bit of 110 baud (9.1 ms); one still shorter is no bit at all."""
+_FAST_RUNS: Final = 2
+_STEADY: Final = 0.6
+"""So much of a run must be a tone at the carrier's own level..."""
+_FADED: Final = 0.25
+"""...which is this share of its greatest power, at least."""
 _BITS: Final = 10
 
 
@@ -52,12 +58,14 @@ class Demodulator:
         self._squares = np.zeros(self._span)
         self._bit = True
         self._run_from = 0
+        self._run_steady = 0
+        self._loudest = 0.0
         self._start: float | None = None
         self._seen: list[bool] = []
         self._break = False
         """No stop bit: wait for mark before the next start bit."""
-        self.fast = False
-        """A run was seen that is too short for 110 baud."""
+        self.fast = 0
+        """Runs that are too short for 110 baud."""
         self.carrier = 0.0
 
     def take(self, samples: Floats) -> tuple[bytes, int]:
@@ -78,7 +86,10 @@ class Demodulator:
         loud = float(energy.mean()) > _MIN_POWER * self._span**2 / 2.0
         self.carrier += ((share if loud else 0.0) - self.carrier) * min(1.0, count / 320.0)
         taken = _Taken()
-        self._slice(power[0] > power[1], clear, taken)
+        self._loudest = max(self._loudest, float(energy.mean()))
+        marks = power[0] > power[1]
+        self._runs(marks, clear & (energy > _FADED * self._loudest))
+        self._slice(marks, clear, taken)
         self._at += count
         return bytes(taken.data), taken.errors
 
@@ -86,7 +97,6 @@ class Demodulator:
         """Bits by their times. At each sample, for the bit that would end there: mark or space,
         and whether it is either.
         """
-        self._runs(marks)
         at = 0
         while at < len(marks):
             if self._start is None:
@@ -120,13 +130,17 @@ class Demodulator:
             taken.errors += self._break
             self._start = None
 
-    def _runs(self, marks: NDArray[np.bool_]) -> None:
+    def _runs(self, marks: NDArray[np.bool_], steady: NDArray[np.bool_]) -> None:
         edges = np.flatnonzero(np.diff(marks, prepend=self._bit))
+        begin = 0
         for edge in edges.tolist():
             at = self._at + edge
+            held = self._run_steady + int(steady[begin:edge].sum())
             run_ms = (at - self._run_from) * 1000.0 / RATE_HZ
-            self.fast |= _FAST_RUN_MS[0] < run_ms < _FAST_RUN_MS[1]
-            self._run_from = at
+            short = _FAST_RUN_MS[0] < run_ms < _FAST_RUN_MS[1]
+            self.fast += short and held > _STEADY * (at - self._run_from)
+            self._run_from, self._run_steady, begin = at, 0, edge
+        self._run_steady += int(steady[begin:].sum())
         self._bit = bool(marks[-1])
 
 
@@ -165,20 +179,21 @@ class FskMachine:
             self._marked[:, lines] = marked
         if not self._carriers and not (marked == _WAKE_HOPS).any():
             return []
+        kinds = list(self._bauds)
+        for number, at in np.argwhere(marked == _WAKE_HOPS).tolist():
+            line = at if lines is None else int(lines[at])
+            kind = kinds[number]
+            self._carriers.setdefault((line, kind), _Carrier(kind, self._bauds[kind]))
+        places = None if lines is None else {line: at for at, line in enumerate(lines.tolist())}
         heard: list[tuple[int, FskHeard]] = []
-        rows = range(len(energy)) if lines is None else lines.tolist()
-        for number, kind in enumerate(self._bauds):
-            for at, line in enumerate(rows):
-                carrier = self._carriers.get((line, kind))
-                if carrier is None:
-                    if marked[number, at] != _WAKE_HOPS:
-                        continue
-                    carrier = _Carrier(kind, self._bauds[kind])
-                    self._carriers[line, kind] = carrier
-                recent = windows(np.array([at]))[0, -HOP:]
-                heard += ((line, event) for event in carrier.step(recent, int(now_ms[at])))
-                if carrier.lost:
-                    del self._carriers[line, kind]
+        for (line, kind), carrier in list(self._carriers.items()):
+            place = line if places is None else places.get(line)
+            if place is None:
+                continue
+            recent = windows(np.array([place]))[0, -HOP:]
+            heard += ((line, event) for event in carrier.step(recent, int(now_ms[place])))
+            if carrier.lost:
+                del self._carriers[line, kind]
         return heard
 
 
@@ -189,6 +204,7 @@ class _Carrier:
         self._demodulators = [Demodulator(kind, baud) for baud in sorted(bauds)]
         self._held = [_Taken() for _ in bauds]
         self._weak = 0
+        self._chosen: int | None = None
         self.lost = False
 
     def step(self, samples: Floats, now_ms: int) -> list[FskHeard]:
@@ -200,19 +216,20 @@ class _Carrier:
         carrier = max(one.carrier for one in self._demodulators)
         self._weak = 0 if carrier >= _CARRIER_SHARE else self._weak + 1
         self.lost = self._weak > _LOST_HOPS
-        chosen = self._chosen()
+        chosen = self._choose() if self._chosen is None else self._chosen
         held = self._held[chosen]
         if not held.data:
             return []
+        self._chosen = chosen
         demodulator = self._demodulators[chosen]
         event = FskHeard(bytes(held.data), demodulator.kind, demodulator.baud, held.errors, now_ms)
         self._held = [_Taken() for _ in self._held]
         return [event]
 
-    def _chosen(self) -> int:
-        """The fastest baud that a run as short as its bit was seen of; else the slowest."""
+    def _choose(self) -> int:
+        """The fastest baud if runs as short as its bit were seen; else the slowest."""
         fastest = self._demodulators[-1]
-        return len(self._demodulators) - 1 if fastest.fast else 0
+        return len(self._demodulators) - 1 if fastest.fast >= _FAST_RUNS else 0
 
 
 def _boxcar(values: NDArray[Any], span: int) -> NDArray[Any]:

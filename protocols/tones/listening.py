@@ -28,7 +28,11 @@ class Listen:
 CENTRE: Final = Listen(
     digits=True,
     pulses=True,
-    fsk=((FskKind.BELL103_ORIGINATE, 300), (FskKind.BELL103_ORIGINATE, 110)),
+    fsk=tuple(
+        (kind, baud)
+        for kind in (FskKind.BELL103_ORIGINATE, FskKind.V21_ORIGINATE)
+        for baud in (300, 110)
+    ),
 )
 """A receiver's line: what panels send."""
 PANEL: Final = Listen(tones_hz=(1400, 2300), progress=True)
