@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -44,9 +44,9 @@ from edge.reporting.phone.dialler_types import (
     Reportable,
     Settled,
 )
-from edge.reporting.phone.line import Line, LineInput
+from edge.reporting.phone.line import Line, LineInput, LineStatus, Release
 from edge.reporting.reporter_types import PathState
-from protocols.instants import NS_PER_S
+from protocols.instants import NS_PER_S, Instant
 from protocols.mqtt.payloads import PhoneState, Record
 from protocols.panel_event import Code, PanelEvent
 
@@ -55,6 +55,7 @@ log = logging.getLogger(__name__)
 PHONE: Final = "phone"
 MEMORY: Final = "phone.state"
 LOG_KEPT: Final = 400
+BROKEN_MAX_S: Final = 60.0
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -86,10 +87,19 @@ class PhoneReporting:
         self._steps: deque[PhoneStep] = deque(maxlen=LOG_KEPT)
         self._counted = 0
         self._stopped = False
-        seed = int.from_bytes(hashlib.sha256(config.id.encode()).digest()[:8], "big")
-        memory = read_memory(self._file, boot)
-        self._dialler = Dialler(phone, seed, memory, mqtt=config.mqtt is not None)
+        self._seed = int.from_bytes(hashlib.sha256(config.id.encode()).digest()[:8], "big")
+        self._with_mqtt = config.mqtt is not None
+        self._states: dict[type, DiallerInput] = {}
+        """What the surroundings said last, for a dialler that begins anew."""
+        self._dialler = self._new_dialler()
+        self._broken = 0
+        """Times the machine raised."""
+        self._work: set[asyncio.Task[None]] = set()
         self._line = self._open(data)
+
+    def _new_dialler(self) -> Dialler:
+        memory = read_memory(self._file, self._boot)
+        return Dialler(self._phone, self._seed, memory, mqtt=self._with_mqtt)
 
     def _open(self, data: Path) -> Line:
         line = self._phone.line
@@ -103,6 +113,13 @@ class PhoneReporting:
 
     async def start(self, mqtt_owes: Sequence[OwedKey] | None) -> None:
         """Take up what the journal owes; `mqtt_owes`: what MQTT still does, None without MQTT."""
+        keys = await self._take_up()
+        if mqtt_owes is not None:
+            owed = {(key.epoch, key.seq) for key in mqtt_owes}
+            self._give(Elsewhere(tuple(k for k in keys if (k.epoch, k.seq) not in owed)))
+        self._line.start()
+
+    async def _take_up(self) -> Sequence[OwedKey]:
         store = self._journal.store
         keys = await self._journal.on_disk(lambda: store.owed(PHONE))
         raws = await self._journal.raws(keys)
@@ -112,10 +129,7 @@ class PhoneReporting:
             if (raw := raws.get((key.epoch, key.seq))) is not None
         ]
         self._give(OwePhone(tuple(items)))
-        if mqtt_owes is not None:
-            owed = {(key.epoch, key.seq) for key in mqtt_owes}
-            self._give(Elsewhere(tuple(k for k in keys if (k.epoch, k.seq) not in owed)))
-        self._line.start()
+        return keys
 
     def stop(self) -> None:
         """Hang up and let go of the line."""
@@ -166,14 +180,40 @@ class PhoneReporting:
     def _give(self, given: DiallerInput) -> None:
         if self._stopped:
             return
-        for effect in self._dialler.receive(given, monotonic()):
+        if isinstance(given, MqttPath | LineStatus | LineVoltage):
+            self._states[type(given)] = given
+        self._step_of(lambda now: self._dialler.receive(given, now))
+
+    def _tick(self) -> None:
+        self._step_of(self._dialler.tick)
+
+    def _step_of(self, machine: Callable[[Instant], list[DiallerEffect]]) -> None:
+        try:
+            effects = machine(monotonic())
+        except Exception as error:
+            # A bug must not silence the path for good, nor take the panel with it (users.md E2).
+            log.exception("phone: the dialler failed and begins anew")
+            self._host.feed(Fault(Code.TASK_RESTARTED, True, f"phone:{type(error).__name__}"))
+            self._line.order(Release())
+            self._dialler = self._new_dialler()
+            self._broken += 1
+            wait_s = min(BROKEN_MAX_S, 2.0 ** min(self._broken - 1, 16))
+            self._loop.call_later(wait_s, self._begin_anew)
+            return
+        for effect in effects:
             self._carry(effect)
         self._arm()
 
-    def _tick(self) -> None:
-        for effect in self._dialler.tick(monotonic()):
-            self._carry(effect)
-        self._arm()
+    def _begin_anew(self) -> None:
+        if not self._stopped:
+            for state in list(self._states.values()):
+                self._give(state)
+            task = self._loop.create_task(self._owe_again())
+            self._work.add(task)
+            task.add_done_callback(self._work.discard)
+
+    async def _owe_again(self) -> None:
+        await self._take_up()
 
     def _arm(self) -> None:
         if self._timer is not None:

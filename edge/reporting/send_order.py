@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 
@@ -13,11 +14,13 @@ class SendOrder:
     """Records waiting to be sent. Entries that stopped waiting are skipped when they come up.
 
     A Record lifts all older ones of its zone to its own priority (users.md B1, E3). Zone 0 is no
-    zone: such Records are independent of each other.
+    zone: such Records are independent of each other. `ahead_most`: behind more than so many older
+    ones it goes first all the same, where each costs seconds; None: never.
     """
 
-    def __init__(self, waiting: Callable[[OwedKey], bool]) -> None:
+    def __init__(self, waiting: Callable[[OwedKey], bool], ahead_most: int | None = None) -> None:
         self._waiting = waiting
+        self._ahead_most = ahead_most
         self._by_priority: list[list[OwedKey]] = [[] for _ in Priority]
         self._by_zone: dict[int, list[OwedKey]] = {}
 
@@ -36,8 +39,15 @@ class SendOrder:
             if not key.zone:
                 return rank, key
             oldest = self._top(self._by_zone[key.zone])
-            return rank, oldest if oldest is not None else key
+            return rank, key if oldest is None or self._held_up(key) else oldest
         return None
+
+    def _held_up(self, key: OwedKey) -> bool:
+        """Whether too many older ones of its zone would go before it."""
+        if self._ahead_most is None:
+            return False
+        older = (one for one in self._by_zone[key.zone] if one < key and self._waiting(one))
+        return next(itertools.islice(older, self._ahead_most, None), None) is not None
 
     def __iter__(self) -> Iterator[OwedKey]:
         """All entries, stale ones too, in no order."""

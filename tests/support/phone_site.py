@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from edge.config_phone import LineDriver, PhoneConfig, PhoneLineConfig
+from edge.config_phone import LineDriver, PhoneConfig, PhoneLineConfig, PolicyKind
 from edge.journal.record_types import OwedKey
 from edge.reporting.phone.call_types import Ended, Note
 from edge.reporting.phone.dialler import Dialler
@@ -24,11 +24,19 @@ from edge.reporting.phone.dialler_types import (
 )
 from edge.reporting.reporter_types import PathState
 from protocols.instants import NS_PER_MS, NS_PER_S, Instant
-from protocols.panel_event import PanelEvent, priority_of
+from protocols.panel_event import Code, PanelEvent, priority_of
 from protocols.phone_batch import batch_of
 from tests.support.phone_world import FarEnd, ModelLine
 
 SOCKET = PhoneLineConfig(driver=LineDriver.SOCKET, address="127.0.0.1:1")
+
+DUAL = PolicyKind.DUAL
+BURGLARY = PanelEvent(Code.BURGLARY, area=1, zone=3)
+HOLDUP = PanelEvent(Code.HOLDUP_SILENT, area=1, zone=7)
+OPENING = PanelEvent(Code.OPEN_CLOSE, area=1, user=1)
+LOG = PanelEvent(Code.ZONE_STATE, area=1, zone=3)
+TAMPER = PanelEvent(Code.ZONE_TAMPER, area=1, zone=5)
+TROUBLE = PanelEvent(Code.MAINS_FAIL)
 
 
 def phone_config(**fields: object) -> PhoneConfig:

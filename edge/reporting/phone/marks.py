@@ -14,7 +14,7 @@ from protocols.phone_batch import MAX_SENT, Sent, batch_event
 
 LIST_FULL: Final = MAX_SENT - 8
 """So many reports without a mark: one goes before the next. A list holds no more than MAX_SENT, and
-what stands in no list the centre cannot join. Hold-ups still go ahead.
+what stands in no list the centre cannot join. A few hold-ups still go ahead.
 """
 AGAIN_S: Final = 10.0
 AFTER_START_S: Final = 300.0
@@ -51,7 +51,8 @@ class Marks:
 
     def full(self, priority: int) -> bool:
         """Whether the mark goes before a report of this priority."""
-        return self._on and priority > Priority.HOLDUP and len(self._unmarked) >= LIST_FULL
+        limit = MAX_SENT if priority <= Priority.HOLDUP else LIST_FULL
+        return self._on and len(self._unmarked) >= limit
 
     def event(self) -> PanelEvent:
         """The list to be journalled, whose Record is the mark."""

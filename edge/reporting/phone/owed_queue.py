@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from typing import Final
 
 from edge.journal.record_types import OwedKey
 from edge.reporting.phone.dialler_types import Reportable
@@ -12,6 +13,10 @@ from edge.reporting.send_order import SendOrder
 from protocols.instants import Instant
 
 Name = tuple[int, int]
+AHEAD_MOST: Final = 8
+"""Older reports of an alarm's own zone that it waits for: 3.5 s each. A detector that fluttered for
+hours must not keep its hold-up for an hour.
+"""
 
 
 @dataclass(slots=True)
@@ -26,7 +31,7 @@ class OwedQueue:
 
     def __init__(self) -> None:
         self._items: dict[Name, _Waiting] = {}
-        self._order = SendOrder(self._is_due)
+        self._order = SendOrder(self._is_due, AHEAD_MOST)
         self._timers: list[tuple[Instant, Name]] = []
 
     def __len__(self) -> int:
