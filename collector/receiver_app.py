@@ -41,6 +41,7 @@ from collector.adapters.receiver_config import (
 from collector.adapters.receiver_link import ReceiverLink
 from collector.adapters.receiver_status import (
     EVERY_S,
+    LOCK,
     MOST_PINS,
     LineStatus,
     PinStatus,
@@ -50,6 +51,7 @@ from collector.adapters.receiver_status import (
 from collector.adapters.reception_call import CallRecord, LineCall
 from collector.adapters.reception_keeper import ReceptionKeeper
 from collector.adapters.recordings import Recordings
+from collector.adapters.spool_health import SpoolHealth
 from collector.adapters.spool_sqlite import Spool, What
 from collector.adapters.spool_writer import SpoolWriter
 from collector.adapters.systemd_notify import notify
@@ -61,13 +63,11 @@ from collector.reception.pinned import Origin, origins, pinned
 from collector.reception.profile import Profile
 from protocols.automation.reports import Accounts
 from protocols.instants import UtcTime
-from protocols.mqtt.reception import LineState
+from protocols.mqtt.reception import SPOOL_LINE, LineState
 
 MOST_PROBLEMS: Final = 20
 MOST_TOLD: Final = 5
 """Pins told as unused, at most; `status` shows more."""
-SPOOL_LINE: Final = "spool"
-"""The name under which the spool itself reports a fault."""
 
 
 class ReceiverError(CollectorError):
@@ -112,7 +112,7 @@ class Receiver:
         self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
         with ExitStack() as stack:
             try:
-                stack.enter_context(locked(self._data / "receiver.lock", wait_s=2))
+                stack.enter_context(locked(self._data / LOCK, wait_s=2))
             except AlreadyHeldError as error:
                 raise ReceiverError(
                     f"a receiver already runs on {self._data}; stop it, or use another --data"
@@ -149,6 +149,7 @@ class Receiver:
         self._link: ReceiverLink | None = None
         self._writer = SpoolWriter(self._spool, self._committed)
         self._writer.start()
+        self._health = SpoolHealth(self._spool, self._writer, self._problem)
         self._calls = CallsLog(self._data)
         stack.callback(self._calls.close)
         recordings = Recordings(
@@ -323,12 +324,10 @@ class Receiver:
         return Ready(True, first, ports, str(self._data), modems)
 
     async def _watch(self, over: asyncio.Event) -> None:
-        fault = ""
         while not over.is_set():
+            self._keeper.tell_owed()
+            self._health.look()
             write_status(self._data, self._status())
-            if self._writer.fault != fault:
-                fault = self._writer.fault
-                self._problem(fault or "the spool takes commits again")
             notify("WATCHDOG=1")
             try:
                 await asyncio.wait_for(over.wait(), EVERY_S)
@@ -342,8 +341,8 @@ class Receiver:
         }
         states |= {modem.name: modem.state for modem in self._modems}
         states |= self._hardware.states()
-        if self._writer.fault:
-            states[SPOOL_LINE] = self._writer.fault[:512]
+        if self._health.fault:
+            states[SPOOL_LINE] = self._health.fault[:512]
         return states
 
     def _status(self) -> ReceiverStatus:
@@ -378,7 +377,7 @@ class Receiver:
             waiting=spool.newest - spool.acked,
             lines=tuple(lines),
             counts=dict(self._keeper.counts),
-            store_fault=self._writer.fault,
+            store_fault=self._health.fault,
             link_up=None if link is None else link.up,
             link_why=self._link_why,
             acknowledged_s_ago=(

@@ -31,6 +31,7 @@ from collector.intake import (
     TakenIn,
     Unreadable,
 )
+from collector.intake.detail import value as _token
 from collector.ports import Registered
 from collector.records.ledger_entry import EntryKind
 from protocols.instants import US_PER_S, Instant, UtcTime
@@ -283,8 +284,3 @@ class Receiving:
 
     def _notice(self, draft: Draft, panel: str, event: PanelEvent, utc: UtcTime) -> None:
         draft.signals.append(centre_row(self._store.allot("signals"), panel, event, utc))
-
-
-def _token(text: str) -> str:
-    """Free text as the value of a token: one line, none of the separators."""
-    return " ".join("".join(" " if ch in ";=" else ch for ch in text).split())[:200]

@@ -27,7 +27,6 @@ KEEP_CALLERS: Final = 50_000
 _DROP_EVERY: Final = 200
 _SCHEMA: Final = """
 create table if not exists call(id text primary key, began integer not null, body blob not null);
-create index if not exists call_began on call(began);
 create table if not exists caller(number text primary key, handshake text not null,
   format text not null, digits integer not null, used integer not null);
 """
@@ -58,7 +57,7 @@ class CallsLog:
                     old = self._path.with_name(FILE + suffix)
                     old.replace(old.with_name(old.name + ".damaged"))
             self._db = _open(self._path)
-        rows = self._db.execute("select * from caller order by used").fetchall()
+        rows = self._db.execute("select * from caller order by rowid").fetchall()
         self._known = {row[0]: Preferred(*row[1:4]) for row in rows}
 
     def add(self, record: CallRecord) -> None:
@@ -74,10 +73,11 @@ class CallsLog:
                 self._drop_old()
 
     def _drop_old(self) -> None:
-        for table, order, keep in (("call", "began", KEEP_CALLS), ("caller", "used", KEEP_CALLERS)):
+        # By the order of writing: the clock may have gone back, and the newest must not go first.
+        for table, keep in (("call", KEEP_CALLS), ("caller", KEEP_CALLERS)):
             self._db.execute(
                 f"delete from {table} where rowid in (select rowid from {table}"  # noqa: S608
-                f" order by {order} desc limit -1 offset ?)",
+                " order by rowid desc limit -1 offset ?)",
                 (keep,),
             )
 
@@ -114,7 +114,7 @@ def read_calls(folder: Path, most: int, call: str = "") -> list[CallRecord]:
             sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
         ) as database:
             rows = database.execute(
-                "select body from call where substr(id, 1, ?) = ? order by began desc limit ?",
+                "select body from call where substr(id, 1, ?) = ? order by rowid desc limit ?",
                 (len(call), call, most),
             ).fetchall()
         return _records([body for (body,) in rows])

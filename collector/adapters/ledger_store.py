@@ -29,6 +29,7 @@ from collector.records.placement import Anchor
 from collector.records.signal import Occurrence, Signal
 from protocols.instants import UtcTime
 from protocols.mqtt.payloads import SiteCard
+from protocols.mqtt.reception import SPOOL_LINE, Reception
 
 BUSY_MS: Final = 10_000
 _encode = msgspec.json.Encoder().encode
@@ -238,8 +239,11 @@ class LedgerStore:
 
     def receivers(self) -> list[ReceiverVerdict]:
         """Supervision of receivers as stored."""
-        rows = self._all("SELECT receiver, period_s, lost FROM receivers")
-        return [ReceiverVerdict(name, float(s), lost=bool(lost)) for name, s, lost in rows]
+        rows = self._all("SELECT receiver, period_s, lost, state FROM receivers")
+        return [
+            ReceiverVerdict(name, float(s), lost=bool(lost), spool=_spool_fault(body))
+            for name, s, lost, body in rows
+        ]
 
     def phone_paths(self) -> list[PhonePath]:
         """Panels that phone, as stored."""
@@ -360,6 +364,14 @@ class LedgerStore:
             if connection is not None:
                 connection.invalidate()
                 connection.close()
+
+
+def _spool_fault(header: bytes) -> str:
+    """What a receiver's last message said of its own store."""
+    try:
+        return msgspec.json.decode(header, type=Reception).lines.get(SPOOL_LINE, "")
+    except msgspec.DecodeError:
+        return ""
 
 
 def _said(error: Exception) -> str:

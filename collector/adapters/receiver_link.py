@@ -20,7 +20,8 @@ import paho.mqtt.client as mqtt
 
 from collector.adapters.broker_session import SET_UP_S, BrokerAddress, BrokerSession, Terms
 from collector.adapters.pins_file import PinsFile
-from collector.adapters.spool_sqlite import Spool, SpoolError
+from collector.adapters.spool_reading import SpoolError
+from collector.adapters.spool_sqlite import Spool
 from collector.reception.delivery import (
     Acknowledged,
     Ahead,

@@ -1,22 +1,22 @@
 """`status.json`: how the receiver is, written every two seconds for whoever asks (R92).
 
-A file, so that asking disturbs nobody and needs neither collector nor receiver; an old one means
-that the receiver does not run.
+A file, so that asking disturbs nobody and needs neither collector nor receiver. Whether one runs
+is told by its lock.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from collector.adapters.durable_file import AlreadyHeldError, locked
 from protocols.instants import UtcTime
 
 FILE: Final = "status.json"
+LOCK: Final = "receiver.lock"
 EVERY_S: Final = 2.0
 STALE_S: Final = 10.0
 MOST_PINS: Final = 200
@@ -70,14 +70,19 @@ class ReceiverStatus(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def write_status(folder: Path, status: ReceiverStatus) -> None:
-    """Replace the file; a disk that refuses costs the status, not the reception."""
-    scratch = folder / f".{FILE}.{secrets.token_hex(4)}"
+    """Replace the file, or overwrite it on a full disk. One that refuses costs the status, not the
+    reception.
+    """
+    scratch, told = folder / f".{FILE}", msgspec.json.encode(status)
     try:
-        scratch.write_bytes(msgspec.json.encode(status))
+        scratch.write_bytes(told)
         scratch.replace(folder / FILE)
-    except OSError:
+    except OSError:  # a full disk: what the old one takes up is still ours
         with contextlib.suppress(OSError):
             scratch.unlink(missing_ok=True)
+        with contextlib.suppress(OSError), (folder / FILE).open("r+b") as file:
+            file.write(told)
+            file.truncate()
 
 
 def read_status(folder: Path) -> ReceiverStatus | None:
@@ -88,14 +93,12 @@ def read_status(folder: Path) -> ReceiverStatus | None:
         return None
 
 
-def runs(status: ReceiverStatus, now: UtcTime) -> bool:
-    """The process that wrote it is there and wrote it lately."""
-    if abs(now - status.at) > STALE_S * 1_000_000:
-        return False
+def runs(folder: Path) -> bool:
+    """A receiver holds the lock of this folder: it runs, however old its status."""
     try:
-        os.kill(status.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
+        with locked(folder / LOCK, wait_s=0):
+            return False
+    except AlreadyHeldError:
         return True
-    return True
+    except OSError:
+        return False

@@ -25,7 +25,7 @@ from protocols.tones.elements import FRAME_SAMPLES
 MEMORY_BYTES: Final = 128 * 1024 * 1024
 """Audio of calls in progress that nothing was made of yet; beyond it no more is recorded."""
 MOST_OWED: Final = 1000
-"""Unrecognised calls that a full disk refused, tried again with each later one."""
+"""Unrecognised calls that a full disk refused, tried again and again."""
 _TEXT: Final = 512
 _CALLER: Final = 32
 
@@ -101,6 +101,20 @@ class ReceptionKeeper:
         self._room -= frames
         return True
 
+    def tell_owed(self) -> None:
+        """Try again with the unrecognised calls that the spool did not take; from any thread."""
+        with self._owed_lock:
+            items = list(self._owed)
+            self._owed.clear()
+
+        def done(why: str) -> None:
+            if why:
+                with self._owed_lock:
+                    self._owed.extendleft(reversed(items))
+
+        if items:
+            self._writer.store(items, done)
+
     # the thread for all that nobody waits for
 
     def _run(self) -> None:
@@ -135,15 +149,8 @@ class ReceptionKeeper:
             reason=unrecognised.reason[:_TEXT],
         )
         with self._owed_lock:
-            items = [*self._owed, (self._utc(), record.line, what)]
-            self._owed.clear()
-
-        def done(why: str) -> None:
-            if why:
-                with self._owed_lock:
-                    self._owed.extend(items)
-
-        self._writer.store(items, done)
+            self._owed.append((self._utc(), record.line, what))
+        self.tell_owed()
 
 
 def _report(record: CallRecord, each: Reported) -> reception.Report:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import shutil
+import time
 import wave
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector import CollectorError
+from collector.adapters.spool_sqlite import RESERVE_BYTES
 from protocols.tones.elements import RATE_HZ
 
 FOLDER: Final = "recordings"
 KEEP_FILES: Final = 500
 KEEP_BYTES: Final = 500 * 1024 * 1024
+KEEP_FREE_BYTES: Final = 3 * RESERVE_BYTES
+"""Enough for the spool to take its own reserve back."""
 
 
 class RecordingError(CollectorError):
@@ -23,38 +31,64 @@ class RecordingError(CollectorError):
 
 
 class Recordings:
-    """The folder `recordings` under `folder`; the oldest give way to the newest."""
+    """The folder `recordings` under `folder`; the oldest give way to the newest, and all of them to
+    the spool: `keep_free_bytes` of the disk stay free.
+    """
 
     def __init__(
-        self, folder: Path, *, keep_files: int = KEEP_FILES, keep_bytes: int = KEEP_BYTES
+        self,
+        folder: Path,
+        *,
+        keep_files: int = KEEP_FILES,
+        keep_bytes: int = KEEP_BYTES,
+        keep_free_bytes: int = KEEP_FREE_BYTES,
     ) -> None:
         self._folder = folder / FOLDER
         self._keep_files = keep_files
         self._keep_bytes = keep_bytes
+        self._keep_free_bytes = keep_free_bytes
+        for cut_off in self._folder.glob("*.part"):  # by a kill
+            with contextlib.suppress(OSError):
+                cut_off.unlink()
+        self._newest_ns = max((at for at, _ in self._files()), default=0)
 
     def keep(self, call: str, frames: Sequence[bytes]) -> str:
         """Write `<call>.wav`; its name. Raises RecordingError when the disk refuses."""
         path = self._folder / f"{call}.wav"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._make_room(sum(map(len, frames)))
             scratch = path.with_suffix(".part")
             with wave.open(str(scratch), "wb") as file:
                 file.setnchannels(1)
                 file.setsampwidth(2)
                 file.setframerate(RATE_HZ)
                 file.writeframes(b"".join(frames))
+            # In the order they came, whatever the clock did meanwhile.
+            self._newest_ns = max(self._newest_ns + 1, time.time_ns())
+            os.utime(scratch, ns=(self._newest_ns, self._newest_ns))
             scratch.replace(path)
             self._drop_old(path)
         except (OSError, wave.Error) as error:
             raise RecordingError(f"the recording {path} could not be kept: {error}") from error
         return path.name
 
+    def _files(self) -> list[tuple[int, Path]]:
+        """(when, file), newest first."""
+        found = ((each.stat().st_mtime_ns, each) for each in self._folder.glob("*.wav"))
+        return sorted(found, reverse=True)
+
+    def _make_room(self, needed_bytes: int) -> None:
+        """Raises OSError when the disk is too full even without the older ones."""
+        files = self._files()
+        while shutil.disk_usage(self._folder).free < self._keep_free_bytes + needed_bytes:
+            if not files:
+                raise OSError(errno.ENOSPC, "the room left on the disk is the spool's")
+            files.pop()[1].unlink(missing_ok=True)
+
     def _drop_old(self, newest: Path) -> None:
-        files = sorted(
-            ((each.stat().st_mtime_ns, each) for each in self._folder.glob("*.wav")), reverse=True
-        )
         total = 0
-        for place, (_, each) in enumerate(files):
+        for place, (_, each) in enumerate(self._files()):
             total += each.stat().st_size
             too_much = place >= self._keep_files or total > self._keep_bytes
             if too_much and each != newest:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import sqlite3
 import threading
 import time
@@ -20,9 +21,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from collector import CollectorError
 from collector.adapters import spool_frames
 from collector.adapters.spool_frames import Frame
+from collector.adapters.spool_reading import FILE, SpoolError, SpoolState, connect, head
 from collector.adapters.spool_salvage import AckedNote, read_acked, salvage, write_acked
 from protocols.automation.effects import Kept
 from protocols.instants import US_PER_S, UtcTime
@@ -31,7 +32,6 @@ from protocols.mqtt.reception import LineState, Report, Taken, Unrecognised
 What = Report | Unrecognised | LineState
 Done = TypeVar("Done")
 
-FILE: Final = "spool.db"
 RESERVE: Final = "spool.reserve"
 RESERVE_BYTES: Final = 4 * 1024 * 1024
 """Given up when the disk is full, so that the last alarms still find room (C3)."""
@@ -45,27 +45,8 @@ create table entry(seq integer primary key, body blob not null);
 """
 
 
-class SpoolError(CollectorError):
-    """The spool cannot be opened or did not take a commit; nothing of it is acknowledged."""
-
-
 class OwnerError(ValueError):
     """The spool found is another receiver's; nothing of it is ours to tell."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpoolState:
-    """Where the spool stands; `newest` 0: nothing taken in this epoch yet."""
-
-    epoch: int
-    newest: int
-    acked: int
-    kept: int
-
-    @property
-    def waiting(self) -> int:
-        """Entries that the collector has not acknowledged."""
-        return self.newest - self.acked
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +84,22 @@ class Spool:
             folder.mkdir(parents=True, exist_ok=True)
             self._writer = self._open(now)
             self._writer.executescript(spool_frames.SCHEMA)
-            self._reader = _connect(self._path)
-            self._epoch, self._acked, self._newest = _head(self._reader)
+            self._reader = connect(self._path)
+            self._epoch, self._acked, self._newest = head(self._reader)
             write_acked(folder, AckedNote(receiver, self._epoch, self._acked))
         except (sqlite3.Error, OSError) as error:
             raise SpoolError(f"the spool {self._path} cannot be opened: {error}") from error
-        self._keep_reserve()
+        self.keep_reserve()
+
+    @property
+    def folder(self) -> Path:
+        """Where it stands."""
+        return self._folder
+
+    @property
+    def reserve_used(self) -> bool:
+        """The disk was full, and what was kept for that is given up."""
+        return self._reserve_bytes > 0 and not (self._folder / RESERVE).exists()
 
     @property
     def _path(self) -> Path:
@@ -266,7 +257,7 @@ class Spool:
             return self._create(now, 0)
         connection: sqlite3.Connection | None = None
         try:
-            connection = _connect(self._path)
+            connection = connect(self._path)
             _check(connection, self._receiver)
             return connection
         except (sqlite3.DatabaseError, ValueError, TypeError) as error:
@@ -293,7 +284,7 @@ class Spool:
             os.close(descriptor)
         scratch.replace(self._path)
         _sync_folder(self._folder)
-        return _connect(self._path)
+        return connect(self._path)
 
     def _start_anew(self, now: UtcTime, error: Exception) -> sqlite3.Connection:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now / US_PER_S))
@@ -318,12 +309,16 @@ class Spool:
 
     # -- a full disk ---------------------------------------------------------------------------
 
-    def _keep_reserve(self) -> None:
+    def keep_reserve(self) -> None:
+        """Set the reserve aside where there is room for it and as much again."""
         path = self._folder / RESERVE
         with contextlib.suppress(OSError):
-            if self._reserve_bytes and not path.exists():
-                with path.open("wb") as stream:
+            free_bytes = shutil.disk_usage(self._folder).free
+            if self._reserve_bytes and not path.exists() and free_bytes > 2 * self._reserve_bytes:
+                scratch = path.with_name(f".{RESERVE}")
+                with scratch.open("wb") as stream:
                     os.posix_fallocate(stream.fileno(), 0, self._reserve_bytes)
+                scratch.replace(path)
 
     def _free_reserve(self) -> bool:
         try:
@@ -331,84 +326,6 @@ class Spool:
         except OSError:
             return False
         return True
-
-
-def peek(folder: Path) -> SpoolState | None:
-    """The state of a spool without disturbing who runs it; None when there is none.
-
-    Raises SpoolError when the file cannot be read.
-    """
-    path = folder / FILE
-    if not path.exists():
-        return None
-    try:
-        with contextlib.closing(_connect(path, read_only=True)) as connection:
-            epoch, acked, newest = _head(connection)
-            kept = connection.execute("select count(*) from entry").fetchone()[0]
-            return SpoolState(epoch, newest, acked, int(kept))
-    except (sqlite3.Error, TypeError) as error:
-        raise SpoolError(f"the spool {path} cannot be read: {error}") from error
-
-
-def peek_entries(folder: Path, after: int, most: int) -> list[Taken]:
-    """Entries over `after`, without disturbing who runs the spool. Raises SpoolError."""
-    path = folder / FILE
-    if not path.exists():
-        return []
-    try:
-        with contextlib.closing(_connect(path, read_only=True)) as connection:
-            rows = connection.execute(
-                "select body from entry where seq > ? order by seq limit ?", (after, most)
-            ).fetchall()
-        return [msgspec.json.decode(body, type=Taken) for (body,) in rows]
-    except (sqlite3.Error, msgspec.DecodeError) as error:
-        raise SpoolError(f"the spool {path} cannot be read: {error}") from error
-
-
-def verify(folder: Path) -> list[str]:
-    """What is wrong with the spool's file; empty: every entry reads and the numbers run on."""
-    path = folder / FILE
-    if not path.exists():
-        return [f"there is no spool in {folder}"]
-    wrong: list[str] = []
-    try:
-        with contextlib.closing(_connect(path, read_only=True)) as connection:
-            wrong += [
-                str(line)
-                for (line,) in connection.execute("pragma integrity_check")
-                if line != "ok"
-            ]
-            epoch, acked, newest = _head(connection)
-            before: int | None = None
-            for seq, body in connection.execute("select seq, body from entry order by seq"):
-                if before is not None and seq != before + 1:
-                    wrong.append(f"epoch {epoch}: entries {before + 1} to {seq - 1} are missing")
-                before = seq
-                try:
-                    if msgspec.json.decode(body, type=Taken).seq != seq:
-                        wrong.append(f"epoch {epoch}: entry {seq} bears another number")
-                except msgspec.DecodeError as error:
-                    wrong.append(f"epoch {epoch}: entry {seq} cannot be read: {error}")
-            if acked > newest:
-                wrong.append(f"epoch {epoch}: acknowledged to {acked}, but the newest is {newest}")
-    except (sqlite3.Error, TypeError) as error:
-        wrong.append(f"{path}: {error}")
-    return wrong
-
-
-def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    mode = "ro" if read_only else "rw"
-    connection = sqlite3.connect(
-        f"file:{path}?mode={mode}",
-        uri=True,
-        isolation_level=None,
-        check_same_thread=False,
-        timeout=5,
-    )
-    if not read_only:
-        connection.execute("pragma journal_mode=wal")
-        connection.execute("pragma synchronous=full")
-    return connection
 
 
 def _check(connection: sqlite3.Connection, receiver: str) -> None:
@@ -419,16 +336,9 @@ def _check(connection: sqlite3.Connection, receiver: str) -> None:
     (owner,) = connection.execute("select receiver from meta").fetchone()
     if owner != receiver:
         raise OwnerError(f"this is the spool of receiver {owner!r}")
-    epoch, acked, newest = _head(connection)
+    epoch, acked, newest = head(connection)
     if epoch < 1 or acked > newest:
         raise ValueError(f"acknowledged to {acked}, but the newest is {newest}")
-
-
-def _head(connection: sqlite3.Connection) -> tuple[int, int, int]:
-    """(epoch, acknowledged, newest)."""
-    epoch, acked = connection.execute("select epoch, acked from meta").fetchone()
-    (newest,) = connection.execute("select max(seq) from entry").fetchone()
-    return int(epoch), int(acked), int(newest or 0)
 
 
 def _drawn(now: UtcTime) -> int:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from collector.adapters.spool_frames import Frame
-from collector.adapters.spool_sqlite import Spool, SpoolError, What
+from collector.adapters.spool_reading import SpoolError
+from collector.adapters.spool_sqlite import Spool, What
 from protocols.instants import UtcTime
 
 MOST_AT_ONCE: Final = 512

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from pathlib import Path
 from typing import Final
 
@@ -21,13 +20,13 @@ from collector.adapters.receiver_config import (
     load,
     profile_of,
 )
-from collector.adapters.receiver_status import ReceiverStatus, read_status, runs
-from collector.adapters.spool_sqlite import peek
+from collector.adapters.receiver_status import STALE_S, ReceiverStatus, read_status, runs
+from collector.adapters.spool_reading import peek
 from collector.cli.options import JsonOption, Lang, LangOption, err, out, pick, print_json
 from collector.cli.receiver_options import ConfigOption, DataOption, errors_as_text, local_time
 from collector.receiver_app import Ready, Receiver, utc_now
 from protocols.automation.reports import Accounts
-from protocols.instants import UtcTime
+from protocols.instants import US_PER_S
 
 NOT_RUNNING: Final = 3
 """Exit code of `status` when no receiver runs, as systemd's `is-active` has it."""
@@ -163,7 +162,7 @@ def status(data: DataOption, lang: LangOption = Lang.EN, json: JsonOption = Fals
     """
     spool = peek(data)
     last = read_status(data)
-    running = last is not None and runs(last, UtcTime(time.time_ns() // 1000))
+    running = runs(data)
     answer = StatusAnswer(
         running,
         0 if spool is None else spool.epoch,
@@ -194,7 +193,7 @@ def _tell(answer: StatusAnswer, data: Path, lang: Lang) -> None:
     if last is None:
         out.print("\n".join(lines), markup=False)
         return
-    if not answer.running:
+    if not answer.running or abs(utc_now() - last.at) > STALE_S * US_PER_S:
         lines.append(
             pick(lang, f"Last seen {local_time(last.at)}", f"最后活动 {local_time(last.at)}")
         )

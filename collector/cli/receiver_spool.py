@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from collector.adapters.spool_sqlite import peek, peek_entries, verify
+from collector.adapters.spool_reading import peek, peek_entries, verify
 from collector.cli.options import JsonOption, Lang, LangOption, out, pick, print_json
 from collector.cli.receiver_options import DataOption, errors_as_text, local_time
 from protocols.mqtt.reception import LineState, Report, Taken, Unrecognised

@@ -11,9 +11,10 @@ from typing import Final
 import msgspec
 
 from collector.intake.deadlines import Deadlines
+from collector.intake.detail import value
 from collector.intake.supervision import PathChanged
 from protocols.instants import US_PER_S, Instant, UtcTime, later
-from protocols.mqtt.reception import Reception
+from protocols.mqtt.reception import SPOOL_LINE, Reception
 from protocols.panel_event import Code, PanelEvent, Qualifier
 
 PERIODS: Final = 3
@@ -25,6 +26,8 @@ class ReceiverVerdict(msgspec.Struct, frozen=True):
     receiver: str
     period_s: float
     lost: bool
+    spool: str = ""
+    """What it says is wrong with its own store; empty: nothing."""
 
 
 class ReceiverWatch:
@@ -40,14 +43,20 @@ class ReceiverWatch:
         self._watch(verdict, now)
 
     def receive(self, header: Reception, now: Instant) -> list[PathChanged]:
-        """Anything it sends proves it is there."""
-        before = self._known.get(header.receiver)
-        verdict = ReceiverVerdict(header.receiver, header.period_s, lost=False)
-        self._known[header.receiver] = verdict
+        """Anything it sends proves it is there. What it cannot store it cannot tell by its spool: a
+        full or failing disk is told by its heartbeat.
+        """
+        name, fault = header.receiver, header.lines.get(SPOOL_LINE, "")
+        before = self._known.get(name)
+        verdict = ReceiverVerdict(name, header.period_s, lost=False, spool=fault)
+        self._known[name] = verdict
         self._watch(verdict, now)
+        changed: list[PathChanged] = []
         if before is not None and before.lost:
-            return [PathChanged(header.receiver, _lost(Qualifier.RESTORE))]
-        return []
+            changed.append(PathChanged(name, _lost(Qualifier.RESTORE)))
+        if bool(fault) != bool(before is not None and before.spool):
+            changed.append(PathChanged(name, _spool(fault)))
+        return changed
 
     def tick(self, now: Instant) -> list[PathChanged]:
         """Those overdue."""
@@ -144,6 +153,12 @@ class PhoneWatch:
 
 def _lost(q: Qualifier) -> PanelEvent:
     return PanelEvent(code=Code.RECEIVER_LOST, q=q)
+
+
+def _spool(fault: str) -> PanelEvent:
+    q = Qualifier.NEW if fault else Qualifier.RESTORE
+    detail = f"line={SPOOL_LINE};cause={value(fault)}" if fault else f"line={SPOOL_LINE}"
+    return PanelEvent(code=Code.LINE_FAULT, q=q, detail=detail)
 
 
 def _silent(q: Qualifier) -> PanelEvent:

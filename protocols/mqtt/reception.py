@@ -20,6 +20,8 @@ from protocols.mqtt.payloads import Epoch, PanelId, Seq, ShortText
 from protocols.panel_event import PanelEvent
 
 MAX_ENTRIES: Final = 64
+SPOOL_LINE: Final = "spool"
+"""Where a line's name stands, this is the receiver's own store."""
 MAX_PINS: Final = 200
 """Pins in one message on `rxpin`."""
 MAX_PARTS: Final = 500

@@ -12,7 +12,7 @@ from collector.adapters.calls_sqlite import read_calls
 from collector.adapters.receiver_config import load
 from collector.adapters.receiver_status import LineStatus
 from collector.adapters.reception_call import CallRecord
-from collector.adapters.spool_sqlite import peek_entries
+from collector.adapters.spool_reading import peek_entries
 from collector.receiver_app import Ready, Receiver
 from protocols.mqtt.reception import LineState, Report, Taken
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from collector.adapters.spool_sqlite import peek_entries
+from collector.adapters.spool_reading import peek_entries
 from hil.drivers.process import Program, RigError
 from protocols.mqtt.reception import Report
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.adapters.spool_sqlite import peek_entries, verify
+from collector.adapters.spool_reading import peek_entries, verify
 from protocols.mqtt.reception import Report
 from tests.support.audio_panel import AudioPanel, dtmf
 from tests.support.receiver_process import ReceiverProcess

@@ -15,7 +15,8 @@ from collector.adapters.automation_sim import ReceiverSim
 from collector.adapters.automation_tcp import TcpServer
 from collector.adapters.receiver_config import HardwareConfig
 from collector.adapters.spool_frames import Frame
-from collector.adapters.spool_sqlite import Spool, SpoolError, What
+from collector.adapters.spool_reading import SpoolError
+from collector.adapters.spool_sqlite import Spool, What
 from collector.adapters.spool_writer import SpoolWriter
 from protocols.automation.bosch import BoschSia, framed
 from protocols.automation.effects import Arrived, Effect, Kept, Send

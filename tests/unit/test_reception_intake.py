@@ -204,6 +204,28 @@ def test_each_line_is_a_fault_of_its_own_and_ends_with_its_return(centre: Centre
     reader.close()
 
 
+def test_a_receivers_full_disk_is_told_by_its_heartbeat_once_and_over_a_restart(
+    centre: Centre,
+) -> None:
+    rx = centre.receiver
+    for lines in ({"trunk": "idle"}, {"spool": "disk full; 4=5"}, {"spool": "disk full; 4=5"}):
+        rx.send(lines=lines)
+    until(lambda: len(centre.notices(Code.LINE_FAULT)) == 1)
+    centre.collector.stop()
+    again = collector_in(centre.folder, centre.link)
+    again.start()
+    try:
+        rx.offer = again.offer
+        rx.send(lines={"spool": "disk full"})
+        rx.send(lines={})
+        until(lambda: len(centre.notices(Code.LINE_FAULT)) == 2)
+    finally:
+        again.stop()
+    lost, back = centre.notices(Code.LINE_FAULT)
+    assert (lost.event.q, back.event.q) == (Qualifier.NEW, Qualifier.RESTORE)
+    assert lost.event.detail == "line=spool;cause=disk full 4 5"
+
+
 def test_a_silent_receiver_is_told_after_three_periods_and_its_return_too(centre: Centre) -> None:
     rx = centre.receiver
     rx.send(period_s=0.1)

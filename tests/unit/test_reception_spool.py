@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from collector.adapters import spool_sqlite
-from collector.adapters.spool_sqlite import Spool, SpoolError, peek, peek_entries, verify
+from collector.adapters.spool_reading import FILE, SpoolError, peek, peek_entries, verify
+from collector.adapters.spool_sqlite import Spool
 from collector.adapters.spool_writer import SpoolWriter
 from protocols.instants import UtcTime
 from protocols.mqtt.reception import LineState, Report, Taken
@@ -76,7 +77,7 @@ def test_a_damaged_file_is_set_aside_and_what_reads_is_saved(tmp_path: Path, dam
     spool.acknowledge(spool.epoch, 100)
     epoch = spool.epoch
     spool.close()
-    path = tmp_path / spool_sqlite.FILE
+    path = tmp_path / FILE
     data = bytearray(path.read_bytes())
     draw = random.Random(damage)
     match damage:
@@ -195,7 +196,7 @@ def test_verify_names_what_is_missing(tmp_path: Path) -> None:
     spool = open_spool(tmp_path)
     spool.append([report(n) for n in range(1, 6)])
     spool.close()
-    with sqlite3.connect(tmp_path / spool_sqlite.FILE) as database:
+    with sqlite3.connect(tmp_path / FILE) as database:
         database.execute("delete from entry where seq = 3")
         database.execute("update entry set body = 'x' where seq = 5")
     database.close()
