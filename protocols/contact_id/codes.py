@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Final
 
 from protocols.contact_id import codes_access, codes_alarm, codes_service, codes_trouble
+from protocols.contact_id.message import HEX_BASE
 from protocols.panel_event import Qualifier
 
 
@@ -72,10 +73,11 @@ def meaning_of(code: int) -> Number:
 
 
 def wording(code: int, q: Qualifier) -> tuple[str, str]:
-    """(English, Chinese) for an operator. A code nobody knows is called by its number."""
+    """(English, Chinese) for an operator. A code nobody knows is called by its digits."""
     entry = CODES.get(code)
     if entry is None:
-        entry = _row((str(code), f"Unknown event {code}", f"未知事件 {code}"))
+        shown = f"{code:03d}" if code < HEX_BASE else f"{code - HEX_BASE:03X}"
+        entry = _row((str(code), f"Unknown event {shown}", f"未知事件 {shown}"))
     match q:
         case Qualifier.NEW:
             return entry.en, entry.zh

@@ -11,11 +11,9 @@ from typing import Final
 
 from protocols import phone_batch
 from protocols.contact_id.codes import Number, meaning_of
-from protocols.contact_id.message import Message
+from protocols.contact_id.message import HEX_BASE, Message
 from protocols.panel_event import Code, PanelEvent, Qualifier
 
-HEX_BASE: Final = 10_000
-"""Above every decimal field (three digits) and above Tocsin's own codes (from 1000)."""
 OWN_CODES: Final = 1000
 _Q_MARK: Final = "cid_q="
 _QUALIFIERS: Final = {"1": Qualifier.NEW, "3": Qualifier.RESTORE, "6": Qualifier.STATUS}

@@ -10,6 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+HEX_BASE: Final = 10_000
+"""Added to the value of a field that has a digit B-F: above every decimal field (three digits) and
+above Tocsin's own codes (from 1000)."""
 SHORT_DIGITS: Final = 16
 LONG_DIGITS: Final = 22
 SHORT_ACCOUNT: Final = 4

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from protocols.contact_id.codes import CODES, Edition, Number, code_of, meaning_of, wording
+from protocols.contact_id.message import HEX_BASE
 from protocols.panel_event import Code, Qualifier
 
 HAN = re.compile("[\u4e00-\u9fff]")
@@ -70,6 +71,8 @@ def test_opening_is_new_and_closing_is_restore() -> None:
     )
 
 
-def test_an_unknown_code_is_called_by_its_number() -> None:
+def test_an_unknown_code_is_called_by_the_digits_the_panel_sent() -> None:
+    assert wording(HEX_BASE + 0x1B3, Qualifier.NEW) == ("Unknown event 1B3", "未知事件 1B3")
+    assert wording(7, Qualifier.NEW) == ("Unknown event 007", "未知事件 007")
     assert meaning_of(485) is Number.UNKNOWN
     assert wording(485, Qualifier.NEW) == ("Unknown event 485", "未知事件 485")
