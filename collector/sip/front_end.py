@@ -121,7 +121,8 @@ class FrontEnd:
         self._account = _Account(self)
         self._account.create(self._account_config(), True)
         self._calls: list[_Call] = []
-        self._sounds = [Sound(f"call{n}") for n in range(settings.phone.calls)]
+        phone = settings.phone
+        self._sounds = [Sound(f"call{n}", phone.buffer_ms) for n in range(phone.calls)]
         self._numbered = 0
 
     def _account_config(self) -> Any:

@@ -15,7 +15,7 @@ import pjsua2 as pj
 
 from protocols.sip.playout import FRAME_BYTES, SILENCE
 from protocols.sip.stream import Stream
-from protocols.tones.elements import DTMF_SYMBOLS, Digits
+from protocols.tones.elements import DTMF_SYMBOLS, FRAME_MS, Digits
 from protocols.tones.synthesis import Player
 
 _LOG: Final = logging.getLogger(__name__)
@@ -43,9 +43,13 @@ lay its vectors out differently, the slow way is taken."""
 
 
 class Sound(pj.AudioMediaPort):  # type: ignore[misc]
-    """Both directions of one call. `rendered` counts telephone-events made into tones."""
+    """Both directions of one call. `rendered` counts telephone-events made into tones.
 
-    def __init__(self, name: str) -> None:
+    Events overtake audio in the jitter buffer of `buffer_ms`: their tones wait as long, less a
+    frame, so that what a gateway lets pass of a tone before it has noticed it is one with its tone.
+    """
+
+    def __init__(self, name: str, buffer_ms: int = 0) -> None:
         super().__init__()
         form = pj.MediaFormatAudio()
         form.type = pj.PJMEDIA_TYPE_AUDIO
@@ -55,7 +59,9 @@ class Sound(pj.AudioMediaPort):  # type: ignore[misc]
         self.rendered = 0
         self.frames_in = 0
         self._stream: Stream | None = None
-        self._events: deque[str] = deque(maxlen=EVENTS_KEPT)
+        self._events: deque[tuple[int, str]] = deque(maxlen=EVENTS_KEPT)
+        """(number of the frame it begins in, key)"""
+        self._delay = max(0, buffer_ms // FRAME_MS - 1)
         self._player = Player()
         self._silence = pj.ByteVector(SILENCE)
 
@@ -76,7 +82,7 @@ class Sound(pj.AudioMediaPort):  # type: ignore[misc]
     def event(self, key: str) -> None:
         """A telephone-event began (RFC 4733). Its tone replaces what the line says meanwhile."""
         if len(key) == 1 and key in DTMF_SYMBOLS:
-            self._events.append(key)
+            self._events.append((self.frames_in + self._delay, key))
 
     def onFrameRequested(self, frame: Any) -> None:  # noqa: N802
         """The call wants 20 ms."""
@@ -106,8 +112,8 @@ class Sound(pj.AudioMediaPort):  # type: ignore[misc]
             _LOG.exception("audio from the call")
 
     def _with_events(self, pcm: bytes) -> bytes:
-        while self._events:
-            key = self._events.popleft()
+        while self._events and self._events[0][0] <= self.frames_in:
+            _, key = self._events.popleft()
             self.rendered += 1
             self._player.play([Digits(key, EVENT_ON_MS, EVENT_OFF_MS)])
         if self._player.idle:
