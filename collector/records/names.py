@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from collector.records.wording import Wording
 from collector.records.wording_en import EN
 from collector.records.wording_zh import ZH
+from protocols.contact_id.codes import code_of, shown
 from protocols.instants import US_PER_S, UtcTime
 from protocols.mqtt.payloads import SiteCard
 from protocols.panel_event import NODE_CODES, PanelEvent
@@ -20,14 +21,22 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def code_name(code: int, lang: str) -> str:
-    """The name of a numbered kind; an unknown number says so (F2)."""
+    """The name of a numbered kind, ours or Contact ID's; an unknown number says so (F2)."""
     words = WORDINGS[lang]
     known = words.codes.get(code)
     if known is not None:
         return known
+    standard = code_of(code)
+    if standard is not None:
+        return standard.zh if lang == "zh" else _within(standard.en)
     family = next((name for low, high, name in words.ranges if low <= code <= high), "")
-    number = words.unknown_code.format(code=code)
+    number = words.unknown_code.format(code=shown(code))
     return f"{family} ({number})" if family else number
+
+
+def _within(name: str) -> str:
+    """The name as it stands inside a sentence; an abbreviation keeps its capital."""
+    return name[:1].lower() + name[1:] if name[1:2].islower() else name
 
 
 def zone_name(card: SiteCard | None, zone: int, lang: str) -> str:

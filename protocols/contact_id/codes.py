@@ -72,12 +72,16 @@ def meaning_of(code: int) -> Number:
     return Number.UNKNOWN if entry is None else entry.number
 
 
+def shown(code: int) -> str:
+    """The code as the digits that stand for it on the wire."""
+    return f"{code:03d}" if code < HEX_BASE else f"{code - HEX_BASE:03X}"
+
+
 def wording(code: int, q: Qualifier) -> tuple[str, str]:
     """(English, Chinese) for an operator. A code nobody knows is called by its digits."""
     entry = CODES.get(code)
     if entry is None:
-        shown = f"{code:03d}" if code < HEX_BASE else f"{code - HEX_BASE:03X}"
-        entry = _row((str(code), f"Unknown event {shown}", f"未知事件 {shown}"))
+        entry = _row((str(code), f"Unknown event {shown(code)}", f"未知事件 {shown(code)}"))
     match q:
         case Qualifier.NEW:
             return entry.en, entry.zh

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from msgspec.structs import replace
 
 from collector.records.case import Case, OperatorAct, Outcome
 from collector.records.names import WORDINGS, code_name
 from collector.records.sentence import plain
+from protocols.contact_id.codes import CODES
+from protocols.contact_id.message import HEX_BASE
 from protocols.instants import UtcTime
 from protocols.panel_event import Code, Qualifier
 from tests.support.case_story import CARD, SHANGHAI, START, S, Story, occurrence
@@ -160,9 +164,9 @@ def test_an_unsynchronised_time_is_not_given_as_one() -> None:
 
 def test_unknown_code_restored_fault_closed_and_guards() -> None:
     story = Story()
-    story.tell(777, ARMED_S, zone=3)
-    assert said(story.only())[0] == "Unknown code 777: counter detector."
-    assert said(story.only())[1] == "未知代码 777：柜台探测器。"
+    story.tell(790, ARMED_S, zone=3)
+    assert said(story.only())[0] == "Unknown code 790: counter detector."
+    assert said(story.only())[1] == "未知代码 790：柜台探测器。"
     story = Story()
     story.tell(Code.MAINS_FAIL, ARMED_S, area=0)
     story.tell(Code.MAINS_FAIL, ARMED_S + 600, Qualifier.RESTORE, area=0)
@@ -220,3 +224,13 @@ def test_a_bus_node_is_named_as_a_node_and_not_as_the_zone_of_its_number() -> No
         "Bus node lost: bus node 2.",
         "总线节点失联：2 号总线节点。",
     )
+
+
+def test_every_code_of_contact_id_has_its_name_in_the_sentence() -> None:
+    """A phone report may bear any of 323; those that are not ours take the standard's table."""
+    assert code_name(115, "en") == "manual fire call point operated"
+    assert code_name(115, "zh") == "手动火灾报警按钮动作"
+    assert code_name(HEX_BASE + 0x1B3, "en") == "unknown code 1B3"
+    for code, lang in itertools.product(CODES, ("en", "zh")):
+        words = WORDINGS[lang]
+        assert words.unknown_code.format(code=code) not in code_name(code, lang)
