@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from edge.adapters import (
     config_bus_checks,
@@ -20,11 +18,9 @@ from edge.adapters import (
 )
 from edge.adapters.config_problem import ConfigError, Phrase, Problem, Report
 from edge.config import PanelConfig
+from protocols.toml_file.parsing import FILE_BYTES, parse
 
 __all__ = ["Checked", "ConfigError", "Problem", "check", "load", "load_checked"]
-
-FILE_BYTES: Final = 1 << 20
-_TOML: Final = Phrase("TOML 1.0, UTF-8", "TOML 1.0，UTF-8 编码")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,40 +99,4 @@ def _parse(path: Path, report: Report) -> dict[str, Any] | None:
             Phrase("is this the right file?", "请核对是否选错文件"),
         )
         return None
-    try:
-        return tomllib.loads(raw.decode())
-    except UnicodeDecodeError as error:
-        _syntax(report, raw[: error.start].decode(), "not UTF-8 text", None)
-    except tomllib.TOMLDecodeError as error:
-        _syntax(
-            report, raw.decode(), str(error), re.search(r"line (\d+), column (\d+)", str(error))
-        )
-    except (RecursionError, ValueError, OverflowError) as error:
-        # tomllib lets these out for nesting without end, impossible dates and endless digits
-        _unplaced(report, f"{type(error).__name__}: {error}")
-    return None
-
-
-def _unplaced(report: Report, why: str) -> None:
-    report.add(
-        "",
-        why,
-        _TOML,
-        Phrase("take out what no panel file needs", "去掉主机配置文件不需要的内容"),
-    )
-
-
-def _syntax(report: Report, text: str, why: str, place: re.Match[str] | None) -> None:
-    if place is not None:
-        line, column = int(place[1]), int(place[2])
-    else:
-        line, column = text.count("\n") + 1, len(text) - (text.rfind("\n") + 1) + 1
-    report.add(
-        f"line {line}, column {column}",
-        why,
-        _TOML,
-        Phrase(
-            "mend this place: often a quote or bracket is missing there or just before",
-            "修改此处：常为此处或之前缺少引号或括号",
-        ),
-    )
+    return parse(raw, report)
