@@ -34,6 +34,8 @@ class Answered:
     """All DTMF keys, in order."""
     blocks: list[str] = field(default_factory=list)
     """Blocks of 16 digits, hex, good or not."""
+    peak: int = 0
+    """Loudest sample of the last frame."""
     ended: bool = False
 
 
@@ -47,6 +49,7 @@ class PhoneFarEnd(ProxyThread):
         super().__init__(("127.0.0.1", 0))
         self.calls: list[Answered] = []
         self.kiss_ms = 850
+        self.kiss_after_ms = 150
         self.handshake = HANDSHAKE
         self.hang_up_after_blocks = 0
 
@@ -95,6 +98,7 @@ class _Talk:
         self._last_ms = 0
 
     def step(self, heard: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        self._call.peak = int(np.abs(heard).max(initial=0))
         for one in self._ear.feed(heard):
             if isinstance(one, DigitHeard):
                 self._digit(one)
@@ -111,5 +115,5 @@ class _Talk:
             block, self._block = self._block, ""
             self._call.blocks.append(block)
             if isinstance(decode(block), Message) and self._end.kiss_ms:
-                self._player.play((Silence(150), Tone(1400, self._end.kiss_ms)))
+                self._player.play((Silence(self._end.kiss_after_ms), Tone(1400, self._end.kiss_ms)))
             self.over = len(self._call.blocks) == self._end.hang_up_after_blocks
