@@ -29,7 +29,7 @@ from collector.reception.call_types import (
     StoreFailed,
     Unrecognised,
 )
-from collector.reception.formats import MOST_BEFORE, Block, Format, Found
+from collector.reception.formats import Block, Format, Found
 from collector.reception.gathering import Gathering
 from collector.reception.judging import Verdict, judge
 from collector.reception.profile import SINGLE_2300, Handshake, Profile
@@ -123,7 +123,7 @@ class Call:
         self._longest = 0
         self._late = False
         self._carrier = False
-        self._before: tuple[Block, ...] = ()
+        self._account = ""
         self._last_reason = ""
 
     @property
@@ -297,10 +297,7 @@ class Call:
         block, ended, overflow = self._gathering.take()
         self._transcript.block(block)
         self._blocks += 1
-        if overflow:
-            verdict = Verdict(None, "more digits than any format has")
-        else:
-            verdict = self._judge(block)
+        verdict = Verdict(None, "more than any format has") if overflow else self._judge(block)
         self._longest = max(self._longest, len(block.digits))
         if verdict.found is None or verdict.reason:
             self._first = verdict if verdict.found is not None else self._first
@@ -312,7 +309,7 @@ class Call:
 
     def _judge(self, block: Block) -> Verdict:
         return judge(
-            replace(block, before=self._before) if block.fsk else block,
+            replace(block, account=self._account) if block.fsk else block,
             self._formats,
             pins=self._pins,
             preferred=self._preferred,
@@ -376,7 +373,7 @@ class Call:
             return [Refused(why_not, pending.found.raw, pending.found.format)]
         self._found = pending.found
         if pending.block.fsk:
-            self._before = (*self._before, pending.block)[-MOST_BEFORE:]
+            self._account = pending.found.account
         return self._sound(self._answer(pending), _Phase.KISSING, now, 0)
 
     def _answer(self, pending: _Pending) -> tuple[Playable, ...]:

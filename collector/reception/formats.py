@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from protocols.panel_event import PanelEvent
 from protocols.tones.elements import DigitHeard, FskHeard, Heard, Playable, PulseDigitHeard
 
-MOST_BEFORE: Final = 16
-
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What was heard between two silences; all of one kind. `before`: blocks of the same kind that
-    were answered earlier in this call (an account that was named once, say), at most MOST_BEFORE.
+    """What was heard between two silences; all of one kind. `account`: named last by a block of
+    FSK that was answered earlier in this call.
     """
 
     heard: tuple[Heard, ...]
-    before: tuple[Block, ...] = ()
+    account: str = ""
 
     @property
     def digits(self) -> tuple[DigitHeard, ...]:

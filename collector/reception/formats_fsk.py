@@ -6,7 +6,7 @@ What acknowledges a block on a phone line is not public [U]: see `Answer`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from collector.reception.formats import Block, Event, Failed, Found
@@ -48,12 +48,7 @@ class SiaLevel:
         """One reading; without events when the blocks only name the account or end the data."""
         if not block.fsk:
             return None
-        gathering = dc03.Gathering(self._setting)
-        for earlier in block.before:
-            for each in self._blocks(earlier):
-                if isinstance(each, dc03.Block):
-                    gathering.receive(each)
-            gathering.end()
+        gathering = dc03.Gathering(self._setting, block.account)
         told: list[dc03.Told | None] = []
         blocks = self._blocks(block)
         for each in blocks:
@@ -61,7 +56,12 @@ class SiaLevel:
                 return Failed(FORMAT, f"{each.reason} ({each.clause})")
             told.append(gathering.receive(each))
         told.append(gathering.end())
-        return self._found(block, blocks, [each for each in told if each is not None])
+        if not blocks:
+            return None
+        found = self._found([each for each in told if each is not None], gathering.account)
+        if isinstance(found, Failed):
+            return found
+        return [replace(found, answer=self._answer(block.fsk[-1]))]
 
     def _blocks(self, block: Block) -> list[dc03.Block | Refusal]:
         """Blocks, and at their end why reading stopped. The parity is only a sum of columns, so a
@@ -88,18 +88,13 @@ class SiaLevel:
         last = blocks[-1] if blocks else None
         return isinstance(last, dc03.Block) and last.function == _END and rest < dc03.OVERHEAD
 
-    def _found(
-        self, block: Block, blocks: Sequence[dc03.Block | Refusal], told: Sequence[dc03.Told]
-    ) -> list[Found] | Failed | None:
-        if not blocks:
-            return None
-        accounts = {each.account for each in told}
-        if "" in accounts or len(accounts) > 1:
+    def _found(self, told: Sequence[dc03.Told], named: str) -> Found | Failed:
+        accounts = {each.account for each in told} or {named}
+        if (told and "" in accounts) or len(accounts) > 1:
             return Failed(FORMAT, "events without an account, or of several, in one transmission")
         events = tuple(Event(event) for each in told for event in each.events)
         raw = "|".join(each.raw for each in told)[:MOST_RAW]
-        account = accounts.pop() if accounts else ""
-        return [Found(FORMAT, account, raw, events, answer=self._answer(block.fsk[-1]))]
+        return Found(FORMAT, accounts.pop(), raw, events)
 
     def _answer(self, heard: FskHeard) -> tuple[Playable, ...]:
         kind = _ANSWERS.get(heard.kind)

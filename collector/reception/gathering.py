@@ -12,7 +12,7 @@ from collector.reception.profile import Profile
 from protocols.instants import Instant, later
 from protocols.tones.elements import DigitHeard, FskHeard, PulseDigitHeard
 
-MOST_HEARD: Final = 64
+MOST_DIGITS: Final = 64
 MOST_FSK_BYTES: Final = 4096
 PERIODS: Final = 1.25
 PERIODS_AND_ONE_LOST: Final = 2.3
@@ -35,6 +35,7 @@ class Gathering:
         self._overflow = False
         self._last = Instant(0)
         self._until: Instant | None = None
+        self._paused = False
         self.usual_digits = 0
         """How many the blocks of this caller have; 0: not known."""
 
@@ -63,17 +64,29 @@ class Gathering:
     def add(self, sign: Sign, now: Instant) -> None:
         """One more of the block."""
         self._last = now
+        self._paused = False
         if isinstance(sign, FskHeard):
             self._fsk_bytes += len(sign.data)
-        if len(self._heard) >= MOST_HEARD or self._fsk_bytes > MOST_FSK_BYTES:
-            self._overflow = True
+            self._overflow |= self._fsk_bytes > MOST_FSK_BYTES
         else:
+            self._overflow |= len(self._heard) >= MOST_DIGITS
+        if not self._overflow:
             self._heard.append(sign)
         self._until = later(now, self._patience_s(sign))
 
     def due(self, now: Instant) -> bool:
-        """The block in progress has ended."""
-        return self._until is not None and now >= self._until
+        """The block in progress has ended. Bytes come one by one, so that they are judged in a
+        pause only.
+        """
+        if self._until is None or now < self._until:
+            return False
+        if not self._paused and isinstance(self._heard[-1], FskHeard) and not self._is_whole():
+            self._paused = True
+            self._until = later(self._last, self._profile.fsk_gap_s)
+        return now >= self._until
+
+    def _is_whole(self) -> bool:
+        return not self._overflow and self._whole(Block(tuple(self._heard)))
 
     def take(self) -> tuple[Block, Instant, bool]:
         """The block, when its last sign was told, and whether more came than is kept."""
@@ -84,16 +97,15 @@ class Gathering:
 
     def _patience_s(self, sign: Sign) -> float:
         profile = self._profile
-        whole = not self._overflow and self._whole(Block(tuple(self._heard)))
         match sign:
             case DigitHeard():
-                if not whole:
+                if not self._is_whole():
                     return profile.digit_gap_s
                 return min(profile.digit_gap_s, max(profile.block_end_s, self._next_s()))
             case PulseDigitHeard():
-                return profile.pulse_end_s if whole else profile.pulse_gap_s
+                return profile.pulse_end_s if self._is_whole() else profile.pulse_gap_s
             case FskHeard():
-                return profile.block_end_s if whole else profile.fsk_gap_s
+                return profile.block_end_s
 
     def _next_s(self) -> float:
         """Within this time a next digit of the same block would have been told."""

@@ -57,6 +57,7 @@ class Profile:
     pulse_digit_s: float = 1.8
     """Longest pulse digit, 15 bursts at 10 a second, and its pause."""
     fsk_gap_s: float = 0.6
+    """FSK ends after this, or after `block_end_s` when it is whole (a byte at 110 baud: 0.09 s)."""
     kiss_off: tuple[Playable, ...] = (Tone(1400, 850),)
     """After every format that has no answer of its own."""
     kiss_off_2300: tuple[Playable, ...] = (Tone(2300, 850),)

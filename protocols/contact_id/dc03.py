@@ -24,7 +24,8 @@ LENGTH_MASK: Final = 0x3F
 FLAG_MASK: Final = 0xC0
 ACKNOWLEDGE_ME: Final = 0x40
 OVERHEAD: Final = 3
-MAX_EVENTS: Final = 64
+MAX_EVENTS: Final = 2000
+"""More than fit into what a caller reads at once (4 kB): nothing is cut off unseen."""
 CLAUSE: Final = "SIA DC-03 block"
 
 
@@ -133,10 +134,12 @@ class Told:
 
 @dataclass(slots=True)
 class Gathering:
-    """Blocks of one call -> Told. Give `receive` each block, `end` at the end of data or call."""
+    """Blocks of one call -> Told. Give `receive` each block, `end` at the end of data or call.
+    `account`: named last.
+    """
 
     setting: Setting = field(default_factory=Setting)
-    _account: str = ""
+    account: str = ""
     _events: list[PanelEvent] = field(default_factory=list)
     _raw: list[str] = field(default_factory=list)
 
@@ -146,7 +149,7 @@ class Gathering:
         if block.function in "#0":
             told = self.end()
         if block.function == "#":
-            self._account = block.text.strip().upper()
+            self.account = block.text.strip().upper()
         elif block.function in "NO":
             old = block.function == "O"
             self._events += read_events(block.text, old=old, table=self.setting.codes)
@@ -159,7 +162,7 @@ class Gathering:
 
     def end(self) -> Told | None:
         """What was told so far; the account stays for what may follow."""
-        told = Told(self._account, tuple(self._events), "|".join(self._raw))
+        told = Told(self.account, tuple(self._events), "|".join(self._raw))
         self._events = []
         self._raw = []
         return told if told.events else None

@@ -27,7 +27,7 @@ from collector.reception.formats_pulse import PulseFamily
 from collector.reception.profile import Profile
 from protocols.contact_id import message
 from protocols.instants import NS_PER_MS, Instant
-from protocols.tones.elements import DigitHeard, Heard, PulseDigitHeard, Tone
+from protocols.tones.elements import DigitHeard, FskHeard, FskKind, Heard, PulseDigitHeard, Tone
 
 LAG_MS = 40
 """A digit is told so long after its end."""
@@ -137,6 +137,12 @@ class Line:
             self.wait(count * 1000 // per_s + LAG_MS)
             self.hear(PulseDigitHeard(count, hz, begin, self.now_ms - LAG_MS))
             self.wait(600 - LAG_MS)
+
+    def bytes_heard(self, data: bytes, kind: FskKind = FskKind.BELL103_ORIGINATE) -> None:
+        """FSK at 300 baud, a byte at a time as the ear tells it."""
+        for at in range(len(data)):
+            self.wait(20 if at % 3 else 60)
+            self.hear(FskHeard(data[at : at + 1], kind, 300, 0, self.now_ms))
 
     # what it did
 

@@ -8,10 +8,13 @@ import msgspec
 import pytest
 
 from collector.adapters.receiver_config import ReceiverConfig, load, readers_of
+from collector.reception.call_types import Play
 from collector.reception.formats import Block, Failed, Found
 from collector.reception.formats_fsk import Answer, SiaLevel
+from collector.reception.profile import BELL103, Profile
 from protocols.contact_id import dc03
 from protocols.tones.elements import Fsk, FskHeard, FskKind, Tone
+from tests.support.reception_line import Line
 
 KIND = FskKind.BELL103_ORIGINATE
 
@@ -116,3 +119,39 @@ def test_the_example_shows_the_defaults() -> None:
     given = config.profile["default"].sia
     plain = msgspec.toml.decode('id = "rx-1"\n[profile.default]', type=ReceiverConfig)
     assert msgspec.structs.replace(given, answer_hz=None) == plain.profile["default"].sia
+
+
+def test_the_account_is_remembered_however_many_events_follow_it_one_by_one() -> None:
+    line = Line(profile=Profile(handshakes=(BELL103,), max_call_s=900)).answered()
+    line.until(lambda each: isinstance(each, Play))
+    line.wait(3000)
+    sent = [blocks(("#", b"1234"))]
+    sent += [blocks(("N", f"BA{zone:03d}".encode())) for zone in range(1, 41)]
+    for data in sent:
+        line.bytes_heard(data)
+        line.wait(2500)
+    assert [each.event.zone for each in line.stored] == list(range(1, 41))
+    assert {each.account for each in line.stored} == {"1234"}
+    assert line.refused == []
+
+
+@pytest.mark.parametrize("events", [3, 64, 65, 400])
+def test_a_long_transmission_is_read_whole(events: int) -> None:
+    """At 300 baud the ear tells one byte at a time: 64 of them are not a message too long."""
+    line = Line(profile=Profile(handshakes=(BELL103,))).answered()
+    line.until(lambda each: isinstance(each, Play))
+    line.wait(3000)
+    told = [("N", f"BA{zone:03d}".encode()) for zone in range(1, events + 1)]
+    line.bytes_heard(blocks(("#", b"1234"), *told, ("0", b"")))
+    line.wait(2500)
+    assert [each.event.zone for each in line.stored] == list(range(1, events + 1))
+
+
+def test_more_than_is_kept_is_refused_not_cut() -> None:
+    line = Line(profile=Profile(handshakes=(BELL103,))).answered()
+    line.until(lambda each: isinstance(each, Play))
+    line.wait(3000)
+    line.bytes_heard(blocks(("#", b"1234"), *[("N", b"BA001")] * 600, ("0", b"")))
+    line.wait(2500)
+    assert line.stored == []
+    assert line.refused == ["more than any format has"]
