@@ -9,7 +9,7 @@ import numpy as np
 from collector.adapters.reception_call import SILENCE, LineCall
 from protocols.tones.bank import ToneBank
 from protocols.tones.elements import FRAME_MS, FRAME_SAMPLES, RATE_HZ, DigitHeard, PulseDigitHeard
-from protocols.voice_modem import Coding, Pcm, Unpack
+from protocols.voice_modem.samples import Coding, Pcm, Unpack
 
 FRAME_S: Final = FRAME_MS / 1000
 EARLY_S: Final = 2.0
@@ -25,7 +25,6 @@ class Hearing:
 
     def __init__(self, call: LineCall, coding: Coding, now: float) -> None:
         self.call = call
-        self._coding = coding
         self._unpack = Unpack(coding)
         self.came_at = now
         """When audio came last."""
@@ -39,8 +38,13 @@ class Hearing:
 
     def stream_begins(self) -> None:
         """What was half a sample or frame belongs to a stream before."""
-        self._unpack = Unpack(self._coding)
+        self._unpack = Unpack(self.coding)
         self._rest = self._rest[:0]
+
+    @property
+    def coding(self) -> Coding:
+        """How its samples are written, as far as is known."""
+        return self._unpack.coding
 
     @property
     def over(self) -> bool:

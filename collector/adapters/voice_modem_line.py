@@ -1,6 +1,6 @@
 """A telephone line behind a serial voice modem at the centre: it rings, is answered, is heard.
 
-Two ways, by what the modem offers (protocols/voice_modem.py): full duplex (+VTR), or half duplex,
+Two ways, by what the modem takes (protocols/voice_modem): full duplex (+VTR), or half duplex,
 where it listens (+VRX) except while it plays (+VTX). Everything runs in the receiver's event loop
 and never waits in it; a call is the same LineCall as on an AudioSocket line. While a half-duplex
 modem plays, the call machine's time goes on by silence.
@@ -13,6 +13,7 @@ import contextlib
 import secrets
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -20,20 +21,19 @@ import numpy as np
 from collector.adapters.receiver_config import ModemConfig
 from collector.adapters.reception_call import SILENCE, LineCall
 from collector.adapters.voice_modem_hearing import FRAME_S, Hearing
-from collector.adapters.voice_modem_port import ModemGoneError, Reply, VoiceModemPort
-from collector.adapters.voice_modem_setup import LEAVE, Abilities, set_up, volts_of
+from collector.adapters.voice_modem_port import ModemGoneError, VoiceModemPort
 from protocols.tones.elements import RATE_HZ
-from protocols.voice_modem import (
+from protocols.voice_modem.answers import Reply, Result
+from protocols.voice_modem.bringing_up import Abilities, Wanted
+from protocols.voice_modem.device import STALL_S
+from protocols.voice_modem.samples import Pcm, to_bytes
+from protocols.voice_modem.stream import (
     CANCEL,
     END,
-    STOP_DUPLEX,
-    STOP_HEARING,
-    Pcm,
-    Result,
-    caller_in,
-    result_of,
+    LEAVE_ANY,
+    LEAVE_DUPLEX,
+    LEAVE_HEARING,
     shield,
-    to_bytes,
 )
 
 LEAD: Final = RATE_HZ // 10
@@ -42,8 +42,6 @@ AHEAD_S: Final = 0.4
 """So much is written ahead in half duplex."""
 FILL_AFTER_S: Final = 0.2
 """Audio that does not come for so long is replaced by silence."""
-DEAD_S: Final = 3.0
-"""A stream without any audio for so long has ended, whatever the modem thinks."""
 POLL_S: Final = 10.0
 """So often an idle modem is asked for its line, and whether it is there."""
 NO_VOLTS: Final = 3.0
@@ -53,9 +51,6 @@ ANSWER_S: Final = 10.0
 END_S: Final = 1.0
 RETRY_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Pauses between attempts to open the modem; the last one for ever."""
-ESCAPES: Final = (STOP_HEARING, b"\x10\x1b", b"\r")
-"""Ways out of +VRX: <DLE>! (V.253), <DLE><ESC>, any character (older modems)."""
-
 OpenCall = Callable[[str, str, str], LineCall]
 """(line, call's id, caller) -> the driver of the call that begins."""
 OnState = Callable[[str, bool, str], None]
@@ -86,6 +81,9 @@ class VoiceModemLine:
         """
         self.abilities = Abilities()
         self._config = config
+        self._wanted = Wanted(
+            config.device, config.baud, config.init, duplex=config.duplex, caller_id=True
+        )
         self._open_call = open_call
         self._on_state = on_state
         self._on_fault = on_fault
@@ -131,7 +129,7 @@ class VoiceModemLine:
         port = await VoiceModemPort.open(self._config.device, self._config.baud)
         ended = "the modem is gone"
         try:
-            self.abilities = await set_up(port, self._config)
+            self.abilities = await port.bring_up(self._wanted)
             self._tried = 0
             await self._look(port)
             while True:
@@ -140,7 +138,7 @@ class VoiceModemLine:
         except asyncio.CancelledError:
             ended = "the receiver stops"
             with contextlib.suppress(ModemGoneError):
-                port.write(LEAVE + b"ATH\r")
+                port.write(LEAVE_ANY + b"ATH\r")
             raise
         finally:
             self._end_call(ended)
@@ -163,7 +161,7 @@ class VoiceModemLine:
 
     async def _look(self, port: VoiceModemPort) -> None:
         """Is the line there, and is the modem?"""
-        volts = await volts_of(port) if self.abilities.volts else None
+        volts = (await port.command("AT-TRV")).volts if self.abilities.volts else None
         if volts is not None:
             if volts >= NO_VOLTS:
                 self._up()
@@ -183,12 +181,11 @@ class VoiceModemLine:
         now = self._loop.time()
         rang_at, look_at = now, now + self._poll_s
         while True:
-            for line in port.unasked():
-                if result_of(line) is Result.RING:
-                    rings, rang_at = rings + 1, self._loop.time()
-                    self.state = "ringing"
-                elif (number := caller_in(line)) is not None:
-                    caller = number
+            fresh, number = port.rung()
+            if fresh:
+                rings, rang_at = rings + fresh, self._loop.time()
+                self.state = "ringing"
+            caller = caller if number is None else number
             if rings >= self._config.rings:
                 return caller
             now = self._loop.time()
@@ -249,8 +246,12 @@ class VoiceModemLine:
         """Begin a stream in which the line is heard."""
         duplex = self.abilities.duplex
         reply = await port.command("AT+VTR" if duplex else "AT+VRX")
+        if duplex and reply.result is Result.ERROR:
+            duplex = False
+            reply = await port.command("AT+VRX")
         if reply.result is not Result.CONNECT:
             return _refused(reply)
+        self.abilities = replace(self.abilities, duplex=duplex)
         hearing.stream_begins()
         if duplex:
             self._write(port, np.zeros(LEAD, np.int16))
@@ -258,8 +259,7 @@ class VoiceModemLine:
 
     async def _leave(self, port: VoiceModemPort) -> None:
         """Out of the stream, whichever it is."""
-        duplex = self.abilities.duplex
-        for escape in (CANCEL + STOP_DUPLEX, CANCEL + END) if duplex else ESCAPES:
+        for escape in LEAVE_DUPLEX if self.abilities.duplex else LEAVE_HEARING:
             port.write(escape)
             if await port.pass_over_stream(END_S):
                 await port.answer(END_S)
@@ -270,14 +270,16 @@ class VoiceModemLine:
         audio, codes, ended = await port.stream(FILL_AFTER_S)
         now = self._loop.time()
         if audio:
-            for frame in hearing.audio(audio, now):
+            frames = hearing.audio(audio, now)
+            self.abilities = replace(self.abilities, coding=hearing.coding)
+            for frame in frames:
                 hearing.frame(frame)
                 if self.abilities.duplex:
                     sound = hearing.call.sound()
                     self._write(port, SILENCE if sound is None else sound)
             if hearing.too_fast:
                 raise ModemGoneError("modem_error", f"{self.device}: audio faster than time")
-        elif now - hearing.came_at > DEAD_S:
+        elif now - hearing.came_at > STALL_S:
             raise ModemGoneError("modem_gone", f"{self.device}: no audio in a call")
         else:
             hearing.quiet(now - FILL_AFTER_S)

@@ -8,27 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
-import re
 import termios
-from dataclasses import dataclass
 from typing import Final
 
 import serial
 
-from protocols.voice_modem import Result, Unshield, caller_in, result_of
+from protocols.voice_modem.answers import Reply
+from protocols.voice_modem.bringing_up import Abilities, Unfit, Wanted, bring_up
+from protocols.voice_modem.device import ANSWER_S, LATE_S, STUCK_S, why_not_open
+from protocols.voice_modem.dialogue import MOST_UNREAD_BYTES, Dialogue
+from protocols.voice_modem.stream import LEAVE_ANY
 
-ANSWER_S: Final = 3.0
-STUCK_S: Final = 3.0
-"""A modem that takes no data for so long is gone."""
-LINE_BYTES: Final = 4096
-MOST_UNREAD: Final = 256 * 1024
-MOST_UNASKED: Final = 64
 AT_ONCE: Final = 8192
 """Bytes of a stream given at once (0.5 s of audio): the other lines must not wait for this one."""
-_SHIELDED: Final = re.compile(rb"\x10.", re.DOTALL)
-_FINAL: Final = frozenset(Result) - {Result.RING, Result.RINGING}
 
 
 class ModemGoneError(Exception):
@@ -39,19 +32,6 @@ class ModemGoneError(Exception):
         self.cause = cause
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a command was answered with. `result` None: nothing in time."""
-
-    result: Result | None
-    lines: tuple[str, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """OK, or VCON which some modems say instead in voice mode."""
-        return self.result in {Result.OK, Result.VCON}
-
-
 class VoiceModemPort:
     """An open device. Every method but `close` raises ModemGoneError when it is gone."""
 
@@ -60,12 +40,10 @@ class VoiceModemPort:
         self._fd: int = opened.fileno()
         self._loop = asyncio.get_running_loop()
         self._came = asyncio.Event()
-        self._data = bytearray()
+        self._dialogue = Dialogue()
         self._unsent = bytearray()
         self._unsent_since = 0.0
         self._gone = ""
-        self._unasked: list[str] = []
-        self._unshield: Unshield | None = None
         os.set_blocking(self._fd, False)
         self._loop.add_reader(self._fd, self._readable)
 
@@ -75,7 +53,9 @@ class VoiceModemPort:
         try:
             return cls(await asyncio.to_thread(_opened, device, baud))
         except (OSError, ValueError, termios.error) as error:  # SerialException is an OSError
-            raise ModemGoneError("modem_gone", f"{device}: {_why(error)}") from error
+            number = error.errno if isinstance(error, OSError) else None
+            why = why_not_open(number, str(error))
+            raise ModemGoneError("modem_gone", f"{device}: {why}") from error
 
     async def close(self) -> None:
         """Let go; DTR falls, which hangs up."""
@@ -86,58 +66,49 @@ class VoiceModemPort:
     @property
     def streaming(self) -> bool:
         """Between a CONNECT and the end of its stream."""
-        return self._unshield is not None
+        return self._dialogue.streaming
+
+    async def bring_up(self, wanted: Wanted) -> Abilities:
+        """Raises ModemGoneError: "modem_gone" without an answer, "modem_error" for a refusal."""
+        self.write(LEAVE_ANY)
+        await self.answer(0.3)
+        asking = bring_up(wanted)
+        text = next(asking)
+        while True:
+            reply = await self.command(text)
+            try:
+                text = asking.send(reply)
+            except StopIteration as over:
+                outcome: Abilities | Unfit = over.value
+                if isinstance(outcome, Unfit):
+                    raise ModemGoneError(outcome.cause, outcome.text) from None
+                return outcome
 
     # --- commands ---
 
     async def command(self, text: str, within_s: float = ANSWER_S) -> Reply:
         """Send `AT...` and wait for its result. CONNECT begins a stream."""
-        while (line := self._line()) is not None:
-            self._keep(line)  # a RING that came meanwhile, or an answer that came too late
+        if self._dialogue.owed:
+            await self.answer(LATE_S)
+        self._dialogue.commanded()
         self.write(text.encode("ascii") + b"\r")
         return await self.answer(within_s)
 
     async def answer(self, within_s: float = ANSWER_S) -> Reply:
         """The next final result code, and the lines before it."""
-        lines: list[str] = []
         until = self._loop.time() + within_s
         while True:
-            while (line := self._line()) is not None:
-                result = result_of(line)
-                if result is Result.RING or caller_in(line) is not None:
-                    self._keep(line)
-                    continue
-                if result is Result.CONNECT:
-                    self._unshield = Unshield()
-                if result in _FINAL:
-                    return Reply(result, tuple(lines))
-                if line:
-                    lines.append(line)
+            reply = self._dialogue.reply()
+            if reply is not None:
+                return reply
             left = until - self._loop.time()
             if left <= 0:
-                return Reply(None, tuple(lines))
+                return self._dialogue.given_up()
             await self.more(left)
 
-    def unasked(self) -> list[str]:
-        """Lines that came without a command: RING, caller id, NO CARRIER."""
-        while (line := self._line()) is not None:
-            self._keep(line)
-        lines, self._unasked = self._unasked, []
-        return lines
-
-    def _keep(self, line: str) -> None:
-        if line and len(self._unasked) < MOST_UNASKED:
-            self._unasked.append(line)
-
-    def _line(self) -> str | None:
-        end = self._data.find(b"\n")
-        if end < 0:
-            del self._data[:-LINE_BYTES]  # noise; a result code may still come
-            return None
-        line = bytes(self._data[:end])
-        del self._data[: end + 1]
-        # an end of stream may stand before its result code
-        return _SHIELDED.sub(b"", line).decode("ascii", "replace").strip()
+    def rung(self) -> tuple[int, str | None]:
+        """(rings since last asked, the caller's number where it came)."""
+        return self._dialogue.rung()
 
     # --- streams ---
 
@@ -145,18 +116,11 @@ class VoiceModemPort:
         """(audio, codes, ended) of a stream. At the end the port is in command mode again and the
         result code still to come; see `answer`.
         """
-        assert self._unshield is not None
-        if self._data:
+        if self._dialogue.unread:
             await asyncio.sleep(0)
         else:
             await self.more(timeout_s)
-        data = bytes(self._data[:AT_ONCE])
-        del self._data[:AT_ONCE]
-        audio, codes, rest = self._unshield.feed(data)
-        if rest is not None:
-            self._unshield = None
-            self._data[:0] = rest
-        return audio, codes, rest is not None
+        return self._dialogue.stream(AT_ONCE)
 
     async def pass_over_stream(self, within_s: float) -> bool:
         """Forget what it still brings; whether its end came in time."""
@@ -168,7 +132,7 @@ class VoiceModemPort:
 
     def leave_stream(self) -> None:
         """Take what comes as lines again, though no end of stream was seen."""
-        self._unshield = None
+        self._dialogue.leave_stream()
 
     # --- bytes ---
 
@@ -192,7 +156,7 @@ class VoiceModemPort:
         """Send, now or as soon as the device takes it."""
         if self._gone:
             raise ModemGoneError("modem_gone", self._gone)
-        if len(self._unsent) > MOST_UNREAD:
+        if len(self._unsent) > MOST_UNREAD_BYTES:
             raise ModemGoneError("modem_gone", "takes no data")
         if not self._unsent:
             self._unsent_since = self._loop.time()
@@ -221,8 +185,7 @@ class VoiceModemPort:
         if not data:  # ready to be read, and nothing there
             self._lost("unplugged")
             return
-        if len(self._data) < MOST_UNREAD:
-            self._data += data
+        self._dialogue.feed(data)
         self._came.set()
 
     def _lost(self, why: str) -> None:
@@ -237,13 +200,6 @@ def _closed(opened: serial.Serial) -> None:
         opened.reset_output_buffer()  # else the kernel waits for a dead modem to take it
     with contextlib.suppress(OSError):
         opened.close()
-
-
-def _why(error: OSError | ValueError | termios.error) -> str:
-    number = error.errno if isinstance(error, OSError) else None
-    if number == errno.EACCES:
-        return "permission denied; add the receiver's user to the device's group (dialout)"
-    return os.strerror(number) if number else str(error)
 
 
 def _opened(device: str, baud: int) -> serial.Serial:

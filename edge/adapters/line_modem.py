@@ -1,8 +1,9 @@
 """A telephone line behind a USB or serial voice modem (V.253, `AT+FCLASS=8`).
 
-Two ways of working, by what the modem offers: full duplex (+VTR), where audio flows both ways all
+Two ways of working, by what the modem takes: full duplex (+VTR), where audio flows both ways all
 the time as on the socket line; else half duplex, where the modem listens (+VRX) except while it
-plays: digits by +VTS or as samples by +VTX, then +VRX again at once, to hear the kiss-off.
+plays: digits by +VTS or as samples by +VTX, then +VRX again at once, to hear the kiss-off. What it
+refuses in a call is not asked of it again until it is opened anew.
 
 The line's voltage is asked for (-TRV) where the modem can tell it; else a line is present when the
 modem is, and the dial tone decides.
@@ -12,13 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
+from dataclasses import dataclass, replace
 from typing import Final
 
 from edge.adapters.line_audio import LineAudio, LineGoneError, LineThread
-from edge.adapters.modem_abilities import Abilities, set_up, volts_of
-from edge.adapters.modem_playing import Piece, pieces
-from edge.adapters.modem_port import ModemPort, Reply
+from edge.adapters.modem_playing import HalfDuplexPlayer
+from edge.adapters.modem_port import ModemPort
 from edge.config_phone import PhoneLineConfig
 from edge.reporting.phone.line import (
     Busy,
@@ -27,6 +29,7 @@ from edge.reporting.phone.line import (
     Dialled,
     Dropped,
     Failed,
+    LineInput,
     LineOrder,
     NoLine,
     Play,
@@ -38,24 +41,16 @@ from edge.reporting.phone.line import (
     Voice,
 )
 from protocols.tones.elements import RATE_HZ, Playable, Progress, ProgressHeard
-from protocols.voice_modem import (
-    CANCEL,
-    END,
-    STOP_DUPLEX,
-    STOP_HEARING,
-    Result,
-    Unpack,
-    shield,
-    to_bytes,
-)
+from protocols.voice_modem.answers import Reply, Result
+from protocols.voice_modem.bringing_up import Abilities, Wanted
+from protocols.voice_modem.device import ANSWER_S, HUNG_UP_S, STALL_S
+from protocols.voice_modem.samples import Unpack, to_bytes
+from protocols.voice_modem.stream import LEAVE_DUPLEX, LEAVE_HEARING, shield
+
+log = logging.getLogger(__name__)
 
 LEAD: Final = RATE_HZ // 10
 """Samples the modem has in hand in full duplex (0.1 s), so that a late thread makes no hole."""
-AHEAD_S: Final = 0.4
-"""So much is written ahead in half duplex."""
-CHUNK: Final = 160
-POLL_S: Final = 10.0
-"""So often an idle modem is asked for its line, and whether it is there."""
 NO_VOLTS: Final = 3.0
 IN_USE_VOLTS: Final = 20.0
 """On-hook: below, a telephone on the same line is off-hook (48 V idle, 5-15 V in use)."""
@@ -65,12 +60,36 @@ DIGIT_S: Final = 1.6
 END_S: Final = 1.0
 RESTARTS: Final = 3
 """So often in one call a stream that ended by itself is begun anew."""
-ESCAPES: Final = (STOP_HEARING, b"\x10\x1b", b"\r")
-"""Ways out of +VRX: <DLE>! (V.253), <DLE><ESC>, any character (older modems)."""
+RINGS_S: Final = 6.0
+"""After a ring the line is somebody's call for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """`poll_s`: so often an idle modem is asked for its line, and whether it is there. `answer_s`
+    as ANSWER_S. `speed`: how many times faster than life the samples go (simulated lines only).
+    """
+
+    poll_s: float = 10.0
+    answer_s: float = ANSWER_S
+    speed: float = 1.0
+
+
+_REFUSED: Final[dict[Result, LineInput]] = {
+    Result.NO_DIALTONE: NoLine("no_dial_tone"),
+    Result.NO_LINE: NoLine("no_voltage"),
+    Result.LINE_IN_USE: NoLine("in_use"),
+    Result.NO_CARRIER: Dropped("no_carrier"),
+    Result.NO_ANSWER: Failed("no_answer"),
+    Result.BLACKLISTED: Failed("blacklisted"),
+    Result.BUSY: Busy(),
+    Result.ERROR: Failed("modem_error"),
+}
+"""What a result that is neither OK nor VCON means for a call."""
 
 
 class ModemLine(LineThread):
-    """One modem. `device` and `baud` are the configuration's; `poll_s` as POLL_S."""
+    """One modem. `device` and `baud` are the configuration's."""
 
     name = "modem"
 
@@ -79,24 +98,31 @@ class ModemLine(LineThread):
         config: PhoneLineConfig,
         loop: asyncio.AbstractEventLoop,
         deliver: Deliver,
-        poll_s: float = POLL_S,
+        timing: Timing | None = None,
     ) -> None:
         super().__init__(loop, deliver)
         self.underruns = 0
         """Times the modem ran out of samples, or of room for them, as it said."""
+        self.stalls = 0
+        """Times a voice stream stopped without an end."""
         self.abilities = Abilities()
         self._config = config
-        self._poll_s = poll_s
-        self._audio = LineAudio(config.level_dbm0)
+        self._timing = timing or Timing()
+        self._audio = LineAudio(config.level_dbm0, microphone=config.microphone)
+        self._player = HalfDuplexPlayer(self, self._audio, self._timing.speed)
         self._next_poll = 0.0
+        self._rang_at = -RINGS_S
         self._unpack = Unpack(self.abilities.coding)
         self._begin_call()
 
     def serve(self) -> None:
         """From opening the device to its loss."""
-        port = ModemPort(self._config.device, self._config.baud, self.wait)
+        config = self._config
+        port = ModemPort(config.device, config.baud, self.wait, self._timing.answer_s)
         try:
-            self.abilities = set_up(port, self._config, lambda: self.stopping)
+            wanted = Wanted(config.device, config.baud, config.init)
+            self.abilities = port.bring_up(wanted, lambda: self.stopping)
+            self._player.begin(by_modem=config.dtmf_by_modem)
             self._look(port)
             while not self.stopping:
                 if self.in_call:
@@ -115,8 +141,8 @@ class ModemLine(LineThread):
 
     def _look(self, port: ModemPort) -> None:
         """Is the line there, and is the modem?"""
-        self._next_poll = time.monotonic() + self._poll_s
-        volts = volts_of(port) if self.abilities.volts else None
+        self._next_poll = time.monotonic() + self._timing.poll_s
+        volts = port.command("AT-TRV").volts if self.abilities.volts else None
         if volts is not None:
             present = volts >= NO_VOLTS
             self.tell_status(present, "" if present else "no_voltage")
@@ -131,14 +157,15 @@ class ModemLine(LineThread):
         left = self._next_poll - time.monotonic()
         if left <= 0:
             self._look(port)
-        elif self.wait(port.fd, left):
-            port.unasked()
+        elif self.wait(port.fd, left) and port.rang():
+            self._rang_at = time.monotonic()
 
     # --- orders ---
 
     def _begin_call(self) -> None:
         self._audio.begin()
         self._restarts = 0
+        self._heard_at = 0.0
         self._dial_tone = False
         self._played_at: int | None = None
         self._samples = 0
@@ -158,13 +185,16 @@ class ModemLine(LineThread):
                 self._dial(port, number, pulse=pulse)
             case Play(what):
                 self._play(port, what)
-            case Voice():
-                pass  # no microphone here; the call stays up
+            case Voice(on) if self.abilities.duplex:
+                self._audio.voice(on=on)
+            case Voice(on):
+                if on:
+                    log.warning("listen-in without sound: this modem cannot send while it listens")
 
     def _seize(self, port: ModemPort, *, force: bool) -> None:
         self._begin_call()
         if self.abilities.volts:
-            volts = volts_of(port)
+            volts = port.command("AT-TRV").volts
             if volts is not None and volts < NO_VOLTS:
                 self.tell_status(False, "no_voltage")
                 self.tell(NoLine("no_voltage"))
@@ -172,12 +202,32 @@ class ModemLine(LineThread):
             if volts is not None and volts < IN_USE_VOLTS and not force:
                 self.tell(NoLine("in_use"))
                 return
-        if not port.command("AT+VLS=1").ok:
-            self.tell(NoLine("modem_error"))
+        if time.monotonic() - self._rang_at < RINGS_S:
+            self._turn_away(port)
+        why = self._lift(port)
+        if why is not None:
+            self.tell(why)
             return
         self.in_call = True
         if self._begin_hearing(port):
             self.tell(Seized())
+
+    def _lift(self, port: ModemPort) -> LineInput | None:
+        """Off-hook; else why not."""
+        reply = port.command("AT+VLS=1")
+        if reply.result is Result.ERROR:  # not every modem knows it
+            reply = port.command("ATH1")
+        if reply.ok:
+            return None
+        why = _REFUSED.get(reply.result) if reply.result is not None else None
+        return why if isinstance(why, NoLine) else NoLine("modem_error")
+
+    def _turn_away(self, port: ModemPort) -> None:
+        """Somebody is calling us: to lift is to answer. Hang up on them; the line is ours then."""
+        self._rang_at = -RINGS_S
+        if self._lift(port) is None:
+            self._hang_up(port)
+            self._pause(HUNG_UP_S)
 
     def _dial(self, port: ModemPort, number: str, *, pulse: bool) -> None:
         self._end_hearing(port)
@@ -188,36 +238,35 @@ class ModemLine(LineThread):
         within_s = DIAL_S + DIGIT_S * len(number) + pauses
         text = f"AT{tones}D{'P' if pulse else 'T'}{number};"
         reply = port.command(text, within_s, lambda: self.hurried)
-        match reply.result:
-            case None if self.hurried:
-                pass
-            case Result.OK | Result.VCON:
-                self._audio.dialled()
-                if self._begin_hearing(port):
-                    self.tell(Dialled())
-            case Result.BUSY:
-                self.in_call = False
-                self.tell(Busy())
-                self._hang_up(port)
-            case Result.NO_DIALTONE:
-                self._over(port, NoLine("no_dial_tone"))
-            case Result.NO_CARRIER:
-                self._over(port, Dropped("no_carrier"))
-            case Result.NO_ANSWER:
-                self._over(port, Failed("no_answer"))
-            case Result.ERROR:
-                self._over(port, Failed("modem_error"))
-            case _:
-                self._over(port, Failed("timeout"))
+        if reply.ok:
+            self._audio.dialled()
+            if self._begin_hearing(port):
+                self.tell(Dialled())
+        elif not self.hurried:
+            self._refused(port, reply, Failed("timeout"))
 
-    def _over(self, port: ModemPort, why: NoLine | Dropped | Failed) -> None:
+    def _refused(self, port: ModemPort, reply: Reply, otherwise: LineInput) -> None:
+        """The call is over by what the modem says."""
+        if reply.result is Result.BLACKLISTED:
+            log.warning(
+                "%s refuses to dial: too many calls failed (rule of its country setting, AT+GCI); "
+                "see its manual for how to clear that list",
+                self._config.device,
+            )
+        why = _REFUSED.get(reply.result, otherwise) if reply.result is not None else otherwise
+        self._over(port, why)
+
+    def _over(self, port: ModemPort, why: LineInput) -> None:
         self._audio.silence()
-        self.end_call(why)
+        if self.in_call:
+            self.in_call = False
+            self.tell(why)
+        self._next_poll = 0.0  # has the line gone?
         self._hang_up(port)
 
     def _hang_up(self, port: ModemPort) -> None:
         self._end_hearing(port)
-        if port.unfinished:
+        if port.owed:
             port.write(b"\r")  # breaks off a dialling or +VTS that is under way
             port.answer(END_S)
         if port.command("ATH").ok or port.command("ATH").ok:
@@ -229,19 +278,23 @@ class ModemLine(LineThread):
     def _begin_hearing(self, port: ModemPort) -> bool:
         duplex = self.abilities.duplex
         reply = port.command("AT+VTR" if duplex else "AT+VRX")
+        if duplex and reply.result is Result.ERROR:
+            duplex = False
+            reply = port.command("AT+VRX")
         if reply.result is not Result.CONNECT:
             self._ended_by_modem(port, reply)
             return False
+        self.abilities = replace(self.abilities, duplex=duplex)
         self._unpack = Unpack(self.abilities.coding)
-        if duplex:
+        self._heard_at = time.monotonic()
+        if self.abilities.duplex:
             self._write_samples(port, LEAD)
         return True
 
     def _end_hearing(self, port: ModemPort) -> None:
         if not port.streaming:
             return
-        duplex = self.abilities.duplex
-        for escape in (CANCEL + STOP_DUPLEX, CANCEL + END) if duplex else ESCAPES:
+        for escape in LEAVE_DUPLEX if self.abilities.duplex else LEAVE_HEARING:
             port.write(escape)
             if port.pass_over_stream(END_S):
                 port.answer(END_S)
@@ -256,11 +309,21 @@ class ModemLine(LineThread):
             self._heard(port, audio)
         for code in codes:
             self._event(port, chr(code))
-        if ended and self.in_call:
+        if not self.in_call:
+            return
+        if ended:
             self._ended_by_modem(port, port.answer(END_S))
+        elif time.monotonic() - self._heard_at > STALL_S:
+            # it fell silent, or a broken byte hid the end of its stream: begin anew, or learn why
+            self.stalls += 1
+            self._end_hearing(port)
+            self._ended_by_modem(port, Reply(None))
 
     def _heard(self, port: ModemPort, audio: bytes) -> None:
+        self._heard_at = time.monotonic()
         pcm = self._unpack.feed(audio)
+        if self._unpack.coding is not self.abilities.coding:
+            self.abilities = replace(self.abilities, coding=self._unpack.coding)
         self._samples += len(pcm)
         for heard in self._audio.hear(pcm):
             if isinstance(heard, ProgressHeard) and heard.progress is Progress.DIAL_TONE:
@@ -292,12 +355,10 @@ class ModemLine(LineThread):
         """The stream ended, or would not begin, though nobody asked for it."""
         if not self.in_call:
             return
-        if reply.result is Result.BUSY:
-            self.in_call = False
-            self.tell(Busy())
-            self._hang_up(port)
-        elif reply.result in {Result.NO_CARRIER, Result.NO_ANSWER}:
+        if reply.result is Result.NO_ANSWER:
             self._over(port, Dropped("no_carrier"))
+        elif reply.result in _REFUSED and reply.result is not Result.ERROR:
+            self._refused(port, reply, Failed("modem_error"))
         elif self._restarts < RESTARTS:
             self._restarts += 1
             self._begin_hearing(port)
@@ -307,54 +368,18 @@ class ModemLine(LineThread):
     # --- playing ---
 
     def _play(self, port: ModemPort, what: tuple[Playable, ...]) -> None:
-        abilities = self.abilities
-        if abilities.duplex:
+        if self.abilities.duplex:
             self._audio.play(what)
             return
         self._end_hearing(port)
-        tones = abilities.tones and (self._config.dtmf_by_modem or not abilities.plays)
-        for piece in pieces(what, by_tones=tones):
-            if not self._play_piece(port, piece):
-                if not self.hurried:
-                    self._over(port, Failed("modem_error"))
-                return
-        if self._begin_hearing(port):
-            self.tell(Played())
+        if self._player.play(port, what, self.abilities.coding):
+            if self._begin_hearing(port):
+                self.tell(Played())
+        elif not self.hurried:
+            self._over(port, Failed("modem_error"))
 
-    def _play_piece(self, port: ModemPort, piece: Piece) -> bool:
-        if piece.pause_ms:
-            return self._pause(piece.pause_ms / 1000)
-        if piece.command:
-            return port.command(piece.command, END_S + piece.lasts_s, lambda: self.hurried).ok
-        if port.command("AT+VTX").result is not Result.CONNECT:
-            return False
-        self._audio.play(piece.samples)
-        began = time.monotonic()
-        written = 0
-        ended = False
-        while not ended and not self.hurried:
-            early_s = written / RATE_HZ - (time.monotonic() - began) - AHEAD_S
-            if early_s > 0:
-                self.wait(None, early_s)
-                continue
-            pcm, ended = self._audio.read(CHUNK)
-            written += len(pcm)
-            port.write(shield(to_bytes(pcm, self.abilities.coding)))
-        port.write(END if ended else CANCEL + END)
-        left_s = max(0.0, written / RATE_HZ - (time.monotonic() - began))
-        return self._drained(port, left_s + END_S) and ended
-
-    def _drained(self, port: ModemPort, within_s: float) -> bool:
-        """The modem has played its buffer: <DLE><ETX> and OK, or OK (VCON) alone."""
-        port.leave_stream()
-        return port.answer(within_s).ok
-
-    def _pause(self, seconds: float) -> bool:
-        """False when hurried."""
-        until = time.monotonic() + seconds
-        while not self.hurried:
-            left = until - time.monotonic()
-            if left <= 0:
-                return True
+    def _pause(self, seconds: float) -> None:
+        """Unless hurried."""
+        until = time.monotonic() + seconds / self._timing.speed
+        while not self.hurried and (left := until - time.monotonic()) > 0:
             self.wait(None, left)
-        return False

@@ -7,23 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
+import termios
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 import serial
 
 from edge.adapters.line_audio import LineGoneError
-from protocols.voice_modem import Result, Unshield, result_of
-
-ANSWER_S: Final = 3.0
-STUCK_S: Final = 3.0
-"""A modem that takes no data for so long is gone."""
-LINE_BYTES: Final = 4096
-_SHIELDED: Final = re.compile(rb"\x10.", re.DOTALL)
-FINAL: Final = frozenset(Result) - {Result.RING, Result.RINGING}
+from protocols.voice_modem.answers import Reply
+from protocols.voice_modem.bringing_up import Abilities, Unfit, Wanted, bring_up
+from protocols.voice_modem.device import ANSWER_S, LATE_S, STUCK_S, why_not_open
+from protocols.voice_modem.dialogue import Dialogue
+from protocols.voice_modem.stream import LEAVE_ANY
 
 
 class Wait(Protocol):
@@ -34,103 +30,90 @@ class Wait(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a command was answered with. `result` None: nothing in time, or not waited for."""
-
-    result: Result | None
-    lines: tuple[str, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """OK, or VCON which some modems say instead in voice mode."""
-        return self.result in {Result.OK, Result.VCON}
-
-
 class ModemPort:
-    """The open device. Raises LineGoneError from every method when it is not there (any more)."""
+    """The open device. Raises LineGoneError from every method when it is not there (any more).
+    `answer_s` as ANSWER_S.
+    """
 
-    def __init__(self, device: str, baud: int, wait: Wait) -> None:
+    def __init__(self, device: str, baud: int, wait: Wait, answer_s: float = ANSWER_S) -> None:
         self._wait = wait
-        self._text = bytearray()
-        self._unshield: Unshield | None = None
-        self.unfinished = False
-        """A command's result has not come: waiting for it was given up."""
+        self._answer_s = answer_s
+        self._dialogue = Dialogue()
         try:
             self._serial = serial.Serial(device, baud, timeout=0, rtscts=True, exclusive=True)
-        except (OSError, ValueError) as error:  # SerialException is an OSError
-            raise LineGoneError("modem_gone", f"{device}: {error}") from error
+        except (OSError, ValueError, termios.error) as error:  # SerialException is an OSError
+            number = error.errno if isinstance(error, OSError) else None
+            why = why_not_open(number, str(error))
+            raise LineGoneError("modem_gone", f"{device}: {why}") from error
         self._fd: int = self._serial.fileno()
 
     def close(self) -> None:
         """Let go; DTR falls, which hangs up."""
+        with contextlib.suppress(OSError, termios.error):
+            self._serial.reset_output_buffer()  # else the kernel waits for a dead modem to take it
         with contextlib.suppress(OSError):
             self._serial.close()
 
     @property
     def streaming(self) -> bool:
         """Between a CONNECT and the end of its stream."""
-        return self._unshield is not None
+        return self._dialogue.streaming
+
+    @property
+    def owed(self) -> bool:
+        """A command's result has not come: waiting for it was given up."""
+        return self._dialogue.owed
+
+    def bring_up(self, wanted: Wanted, give_up: Callable[[], bool]) -> Abilities:
+        """Raises LineGoneError: "modem_gone" without an answer, "modem_error" for a refusal."""
+        self.write(LEAVE_ANY)
+        self.answer(0.3, give_up)
+        asking = bring_up(wanted)
+        text = next(asking)
+        while True:
+            reply = self.command(text, give_up=give_up)
+            try:
+                text = asking.send(reply)
+            except StopIteration as over:
+                outcome: Abilities | Unfit = over.value
+                if isinstance(outcome, Unfit):
+                    raise LineGoneError(outcome.cause, outcome.text) from None
+                return outcome
 
     # --- commands ---
 
     def command(
         self,
         text: str,
-        within_s: float = ANSWER_S,
+        within_s: float | None = None,
         give_up: Callable[[], bool] | None = None,
     ) -> Reply:
         """Send `AT...` and wait for its result. CONNECT begins a stream."""
-        self._drain()
+        if self.owed:
+            self.answer(LATE_S, give_up)
+        self._dialogue.feed(self._read(0))
+        self._dialogue.commanded()
         self.write(text.encode("ascii") + b"\r")
         return self.answer(within_s, give_up)
 
     def answer(
-        self, within_s: float = ANSWER_S, give_up: Callable[[], bool] | None = None
+        self, within_s: float | None = None, give_up: Callable[[], bool] | None = None
     ) -> Reply:
         """The next final result code, and the lines before it."""
-        lines: list[str] = []
-        until = time.monotonic() + within_s
-        self.unfinished = True
+        until = time.monotonic() + (self._answer_s if within_s is None else within_s)
         while True:
-            while (line := self._line()) is not None:
-                result = result_of(line)
-                if result is Result.CONNECT:
-                    self._unshield = Unshield()
-                if result in FINAL:
-                    self.unfinished = False
-                    return Reply(result, tuple(lines))
-                if line:
-                    lines.append(line)
+            reply = self._dialogue.reply()
+            if reply is not None:
+                return reply
             left = until - time.monotonic()
             if left <= 0 or (give_up is not None and give_up()):
-                return Reply(None, tuple(lines))
-            self._text += self._read(left)
-            if len(self._text) > LINE_BYTES:
-                del self._text[:-LINE_BYTES]  # noise; a result code may still come
+                return self._dialogue.given_up()
+            self._dialogue.feed(self._read(left))
 
-    def unasked(self) -> list[str]:
-        """Lines that came without a command (RING, NO CARRIER)."""
-        self._text += self._read(0)
-        lines = []
-        while (line := self._line()) is not None:
-            if line:
-                lines.append(line)
-        del self._text[:-LINE_BYTES]
-        return lines
-
-    def _line(self) -> str | None:
-        end = self._text.find(b"\n")
-        if end < 0:
-            return None
-        line = bytes(self._text[:end])
-        del self._text[: end + 1]
-        # an end of stream may stand before its result code
-        return _SHIELDED.sub(b"", line).decode("ascii", "replace").strip()
-
-    def _drain(self) -> None:
-        self._text.clear()
-        self._read(0)
+    def rang(self) -> bool:
+        """Whether somebody has rung since this was asked last."""
+        self._dialogue.feed(self._read(0))
+        return self._dialogue.rung()[0] > 0
 
     # --- streams ---
 
@@ -138,16 +121,9 @@ class ModemPort:
         """(audio, codes, ended) of a stream. At the end the port is in command mode again and the
         result code still to come; see `answer`.
         """
-        assert self._unshield is not None
-        data = bytes(self._text)
-        self._text.clear()
-        if not data:
-            data = self._read(timeout_s)
-        audio, codes, rest = self._unshield.feed(data)
-        if rest is not None:
-            self._unshield = None
-            self._text += rest
-        return audio, codes, rest is not None
+        if not self._dialogue.unread:
+            self._dialogue.feed(self._read(timeout_s))
+        return self._dialogue.stream()
 
     def pass_over_stream(self, within_s: float) -> bool:
         """Forget what it still brings; whether its end came in time."""
@@ -159,7 +135,7 @@ class ModemPort:
 
     def leave_stream(self) -> None:
         """Take what comes as lines again, though no end of stream was seen."""
-        self._unshield = None
+        self._dialogue.leave_stream()
 
     # --- bytes ---
 

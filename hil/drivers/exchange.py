@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from hil.drivers.exchange_audiosocket import AudioSocketEnd, FrameQueue, send
+from hil.drivers.exchange_audiosocket import PATIENCE_FRAMES, AudioSocketEnd, FrameQueue, send
 from hil.drivers.exchange_far_ends import Route, Routes
 from hil.drivers.exchange_line import SubscriberLine
 from hil.drivers.exchange_tones import PLANS
@@ -31,9 +31,6 @@ from hil.drivers.proxy_thread import ProxyThread
 from protocols import audiosocket
 from protocols.tones.elements import FRAME_MS
 
-PATIENCE_FRAMES: Final = 15
-"""A line's clock waits so long (0.3 s) for audio that is late: this is a simulator, and a busy
-machine shall not cut holes into digits. Then it goes on with silence."""
 BURST_FRAMES: Final = 4
 FRAME_S: Final = FRAME_MS / 1000
 
@@ -41,9 +38,10 @@ FRAME_S: Final = FRAME_MS / 1000
 class _Port:
     """One line and who is plugged into it."""
 
-    def __init__(self, line: SubscriberLine) -> None:
+    def __init__(self, line: SubscriberLine, patience_frames: int) -> None:
         self.line = line
         self.said = FrameQueue(prime=1)
+        self._patience_frames = patience_frames
         self.late = 0
         """Frames this line's clock is behind."""
         self.writer: asyncio.StreamWriter | None = None
@@ -60,7 +58,7 @@ class _Port:
         self.late += 1
         for _ in range(BURST_FRAMES):
             waits = not self.said.ready or line.waits_for_far
-            if not self.late or not line.off_hook or (waits and self.late <= PATIENCE_FRAMES):
+            if not self.late or not line.off_hook or (waits and self.late <= self._patience_frames):
                 break
             self.step()
         self.tell()
@@ -96,7 +94,9 @@ class _Port:
 
 
 class Exchange(ProxyThread):
-    """The exchange, with a thread of its own. Methods may be called from any thread."""
+    """The exchange, with a thread of its own. Methods may be called from any thread. `speed`: its
+    clock goes so many times faster than life; whoever waits by samples does not notice.
+    """
 
     def __init__(
         self,
@@ -105,11 +105,14 @@ class Exchange(ProxyThread):
         control: Path | None = None,
         plan: str = "CN",
         seed: int = 0,
+        speed: float = 1.0,
     ) -> None:
         super().__init__(listen)
         self.routes = Routes()
         self._plan = PLANS[plan]
         self._seed = seed
+        self._frame_s = FRAME_S / speed
+        self._patience_frames = round(PATIENCE_FRAMES * speed)
         self._paths = (path, control)
         self._ports: dict[str, _Port] = {}
         self._defaults: dict[str, Any] = {}
@@ -170,7 +173,7 @@ class Exchange(ProxyThread):
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            due = max(due + FRAME_S, loop.time() - 0.2)
+            due = max(due + self._frame_s, loop.time() - 0.2)
             await asyncio.sleep(max(0.0, due - loop.time()))
             for port in list(self._ports.values()):
                 port.tick()
@@ -217,7 +220,7 @@ class Exchange(ProxyThread):
         if port is None:
             seed = self._seed + 7919 * len(self._ports)
             line = SubscriberLine(name, self.routes, AudioSocketEnd, self._plan, seed)
-            port = self._ports[name] = _Port(line)
+            port = self._ports[name] = _Port(line, self._patience_frames)
             _change(port.line, self._defaults)
         return port
 
@@ -327,11 +330,14 @@ def main() -> None:
     parser.add_argument("--control", type=Path, help="unix socket for control lines")
     parser.add_argument("--plan", choices=sorted(PLANS), default="CN")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--speed", type=float, default=1.0, help="times faster than life")
     parser.add_argument(
         "--route", type=_route, action="append", default=[], metavar="NUMBER=END[:ADDRESS]"
     )
     options = parser.parse_args()
-    exchange = Exchange(options.listen, options.path, options.control, options.plan, options.seed)
+    exchange = Exchange(
+        options.listen, options.path, options.control, options.plan, options.seed, options.speed
+    )
     for route in options.route:
         exchange.routes.add(route)
     _run(exchange, sys.stdin.readline)

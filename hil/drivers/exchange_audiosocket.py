@@ -21,6 +21,9 @@ PRIME_FRAMES: Final = 2
 UNSENT_BYTES: Final = 64_000
 """A reader that does not read loses frames from here on."""
 CONNECT_S: Final = 5.0
+PATIENCE_FRAMES: Final = 15
+"""A line's clock waits so long (0.3 s) for audio that is late: this is a simulator, and a busy
+machine shall not cut holes into digits. Then it goes on with silence."""
 
 
 class FrameQueue:

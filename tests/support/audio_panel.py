@@ -160,7 +160,12 @@ class AudioPanel:
         if kind != Kind.AUDIO:
             return
         for heard in self._ear.feed(payload):
-            if not isinstance(heard, ToneHeard) or heard.on:
+            if not isinstance(heard, ToneHeard):
+                continue
+            if heard.on:
+                if heard.hz == self.kiss_off and self._waits_until is not None:
+                    # it has begun in time (DC-05): how long it is, is seen at its end
+                    self._waits_until = max(self._waits_until, self.now_ms + 1000)
                 continue
             self.heard.append((self.now_ms, heard))
             if not self._invited and heard.hz == self.handshake and heard.lasted_ms < 700:

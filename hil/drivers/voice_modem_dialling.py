@@ -1,4 +1,4 @@
-"""How the simulated modem dials, and what a +VTS says."""
+"""How the played modem dials, and what a +VTS says."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from protocols.tones.elements import Digits, Playable, Silence, Tone
+from protocols.tones.synthesis import COLUMNS_HZ, KEYPAD, ROWS_HZ
 
 PULSE_FRAMES: Final = (3, 2)
 """60 ms open, 40 ms closed: 10 pulses a second in whole frames."""
@@ -43,20 +44,42 @@ def dtmf(number: str) -> list[Playable]:
     return [Silence(2000) if key == "," else Digits(key, 95, 95) for key in number]
 
 
-def tone_list(value: str) -> list[Playable] | None:
-    """The elements of a +VTS, or None when it is none."""
+_WORDS: Final = {
+    "{}": r"\{([0-9*#A-D]),(\d+)\}",
+    "[]": r"\[(\d+),(\d+),(\d+)\]",
+    "[,]": r"\[(\d*),(\d*),(\d+)\]",
+}
+
+
+def tone_list(value: str, forms: tuple[str, ...]) -> list[Playable] | None:
+    """The elements of a +VTS in these forms (Kind.vts), or None when it is none."""
     sounds: list[Playable] = []
     while value:
-        match = re.match(r"\{([0-9*#A-D]),(\d+)\}|\[(\d*),(\d*),(\d+)\]|([0-9*#A-D])", value)
-        if match is None:
+        for form in forms:
+            if (match := re.match(_WORDS[form], value)) is not None:
+                break
+        else:
             return None
         value = value[match.end() :].removeprefix(",")
-        if match[6]:
-            sounds.append(Digits(match[6], 100, 100))
-        elif match[1]:
-            sounds.append(Digits(match[1], int(match[2]) * 10, 0))
-        elif not match[3] or match[3] == "0":
-            sounds.append(Silence(int(match[5]) * 10))
-        else:
-            sounds.append(Tone(float(match[3]), int(match[5]) * 10))
+        sounds.append(_sound(*match.groups()))
     return sounds
+
+
+def _sound(first: str, second: str, third: str | None = None) -> Playable:
+    if third is None:
+        return Digits(first, int(second) * 10, 0)
+    low, high, ms = int(first or 0), int(second or 0), int(third) * 10
+    if not low and not high:
+        return Silence(ms)
+    if not high:
+        return Tone(float(low), ms)
+    key = next(
+        (
+            key
+            for at, key in enumerate(KEYPAD)
+            if (round(ROWS_HZ[at // 4]), round(COLUMNS_HZ[at % 4])) == (low, high)
+        ),
+        None,
+    )
+    # two tones of no digit: the played modem has one generator
+    return Tone(float(low), ms) if key is None else Digits(key, ms, 0)
