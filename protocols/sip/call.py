@@ -70,6 +70,10 @@ class Call(pj.Call):  # type: ignore[misc]
         self._audio.startTransmit(sound)
         sound.startTransmit(self._audio)
 
+    def onCallRedirected(self, prm: Any) -> int:  # noqa: N802
+        """3xx: calls go where the configuration says and nowhere else; its code is the call's."""
+        return int(pj.PJSIP_REDIRECT_REJECT)
+
     def onCallTransferRequest(self, prm: Any) -> None:  # noqa: N802
         """REFER: the library would call wherever it is told to."""
         prm.statusCode = NOT_ALLOWED

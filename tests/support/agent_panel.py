@@ -8,6 +8,8 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from hil.drivers.process import RigError
 from protocols import audiosocket
 from protocols.audiosocket import Kind
@@ -23,7 +25,7 @@ class AgentPanel:
         self._socket = socket.create_connection((host, int(port)), 5)
         self._reader = audiosocket.Reader()
         self.said: list[dict[str, Any]] = []
-        self.audio_bytes = 0
+        self.audio_bytes = self.loudest = 0
         self._socket.sendall(
             audiosocket.encode(Kind.ID, audiosocket.call_id(number, bytes(8)).bytes)
         )
@@ -68,4 +70,6 @@ class AgentPanel:
                     self.said.append(json.loads(frame.payload))
                 elif frame.kind == Kind.AUDIO:
                     self.audio_bytes += len(frame.payload)
+                    samples = np.frombuffer(frame.payload, "<i2").astype(int)
+                    self.loudest = max(self.loudest, int(np.abs(samples).max()))
                     self.send(SILENCE, Kind.AUDIO)

@@ -38,6 +38,10 @@ class Rtp:
         self.sequence += 1
         self.stamp += step
 
+    def raw(self, to: int, data: bytes) -> None:
+        """Any datagram to this port."""
+        self._socket.sendto(data, ("127.0.0.1", to))
+
     def event(self, to: int, key: int, *, end: bool, lasted: int) -> None:
         """One packet of an RFC 4733 event; its time stamp is the event's beginning."""
         body = struct.pack("!BBH", key, (0x80 if end else 0) | 10, lasted)
@@ -58,20 +62,21 @@ class Rtp:
 
 
 class SipPeer:
-    """One dialog at a time, as caller (`invite`) or as called party (`request`, `answer`)."""
+    """One dialog at a time, as caller (`ask`) or as called party (`hear`, `answer`)."""
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
+    def __init__(self, host: str = "127.0.0.1", call: str = "raw", caller: str = "5550001") -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((host, 0))
         self.host = host
         self.port = int(self._socket.getsockname()[1])
         self.rtp = Rtp(host)
-        self.to = ""
-        """The other side's tag, with `;tag=`."""
+        self.call = call
         self.target = ""
         """Contact of the other side."""
         self.there = 0
         """Where the other side wants audio."""
+        self._us = f"<sip:{caller}@{host}>;tag={call}"
+        self._them = "<sip:5551000@127.0.0.1>"
         self._number = 0
 
     def __enter__(self) -> Self:
@@ -98,30 +103,32 @@ class SipPeer:
         """Any datagram."""
         self._socket.sendto(data, ("127.0.0.1", port))
 
-    def ask(
-        self,
-        method: str,
-        port: int,
-        body: str = "",
-        *,
-        call: str = "raw",
-        number: int = 0,
-        more: str = "",
-        caller: str = "5550001",
-    ) -> None:
-        """A request; `number`: its CSeq, the next one when 0."""
-        self._number = number or self._number + 1
+    def ask(self, method: str, port: int = 0, body: str = "", more: str = "") -> None:
+        """A request, to `port` or (0) to the other side's Contact. ACK and CANCEL go with the last
+        request's number.
+        """
+        self._number += method not in ("ACK", "CANCEL")
+        uri = self.target or f"sip:5551000@127.0.0.1:{port}"
+        own_branch = method if method in ("ACK", "BYE") else ""
         kind = "Content-Type: application/sdp\r\n" if body else ""
-        head = (
-            f"{method} {self.target or f'sip:5551000@127.0.0.1:{port}'} SIP/2.0\r\n"
-            f"Via: SIP/2.0/UDP {self.host}:{self.port};branch=z9hG4bK{call}{self._number}"
-            f"{method if method in ('ACK', 'BYE') else ''};rport\r\n"
-            f"From: <sip:{caller}@{self.host}>;tag=raw{call}\r\n"
-            f"To: <sip:5551000@127.0.0.1>{self.to}\r\nCall-ID: {call}\r\n"
+        text = (
+            f"{method} {uri} SIP/2.0\r\n"
+            f"Via: SIP/2.0/UDP {self.host}:{self.port};"
+            f"branch=z9hG4bK{self.call}{self._number}{own_branch};rport\r\n"
+            f"From: {self._us}\r\nTo: {self._them}\r\nCall-ID: {self.call}\r\n"
             f"CSeq: {self._number} {method}\r\nMax-Forwards: 70\r\n"
-            f"Contact: <sip:{caller}@{self.host}:{self.port}>\r\n{more}{kind}"
+            f"Contact: <sip:peer@{self.host}:{self.port}>\r\n{more}{kind}"
+            f"Content-Length: {len(body)}\r\n\r\n{body}"
         )
-        self.send(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode(), port)
+        self.send(text.encode(), port or int(uri.rpartition(":")[2].partition(";")[0]))
+
+    def final(self, method: str, port: int = 0, body: str = "", more: str = "") -> str:
+        """Ask, and the final answer (all of it); an INVITE is acknowledged."""
+        self.ask(method, port, body, more)
+        answer = self.hear("SIP/2.0 [2-6]")
+        if method == "INVITE":
+            self.ask("ACK", port if not self.target else 0)
+        return answer
 
     def hear(self, wanted: str, timeout_s: float = 10) -> str:
         """The next datagram whose first line matches; others meanwhile are passed over."""
@@ -141,25 +148,38 @@ class SipPeer:
         raise RigError(f"no {wanted!r} within {timeout_s:g} s; came {passed}")
 
     def _learn(self, text: str) -> None:
+        """Who and where the other side is."""
+        asked = not text.startswith("SIP/2.0")
         if found := re.search(r"^Contact:\s*<([^>]*)>", text, re.MULTILINE | re.IGNORECASE):
             self.target = found[1]
         if found := re.search(r"^m=audio (\d+)", text, re.MULTILINE):
             self.there = int(found[1])
-        side = "To" if text.startswith("SIP/2.0") else "From"
-        if found := re.search(rf"^{side}:.*(;tag=[^;\r\n]+)", text, re.MULTILINE | re.IGNORECASE):
-            self.to = found[1]
+        self._them = _value(text, "From" if asked else "To")
+        if asked:
+            self.call = _value(text, "Call-ID")
+            self._us = _tagged(_value(text, "To"))
 
     def answer(self, request: str, status: str, body: str = "", more: str = "") -> None:
         """A response to a request that came, to where it came from."""
         kept = [
-            line + (";tag=far" if line.lower().startswith("to:") and ";tag=" not in line else "")
+            f"To: {_tagged(line[3:].strip())}" if line.lower().startswith("to:") else line
             for line in request.split("\r\n")
             if re.match(r"(via|from|to|call-id|cseq|record-route):", line, re.IGNORECASE)
         ]
-        kind = ["Content-Type: application/sdp"] if body else []
-        contact = f"Contact: <sip:far@{self.host}:{self.port}>"
-        lines = [f"SIP/2.0 {status}", *kept, contact, *more.split("\r\n")[:-1], *kind]
-        text = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", body])
-        via = re.search(r"^Via: SIP/2.0/UDP ([^:;\s]+):(\d+)", text, re.MULTILINE | re.IGNORECASE)
+        contact = f"Contact: <sip:peer@{self.host}:{self.port}>\r\n{more}"
+        kind = "Content-Type: application/sdp\r\n" if body else ""
+        head = "\r\n".join([f"SIP/2.0 {status}", *kept, contact])
+        via = re.search(r"^Via: SIP/2.0/UDP [^:;\s]+:(\d+)", request, re.MULTILINE | re.IGNORECASE)
         assert via is not None
-        self.send(text.encode(), int(via[2]))
+        text = f"{head}{kind}Content-Length: {len(body)}\r\n\r\n{body}"
+        self.send(text.encode(), int(via[1]))
+
+
+def _value(text: str, name: str) -> str:
+    found = re.search(rf"^{name}:\s*([^\r]*)", text, re.MULTILINE | re.IGNORECASE)
+    assert found is not None, text
+    return found[1]
+
+
+def _tagged(value: str) -> str:
+    return value if ";tag=" in value else f"{value};tag=far"
