@@ -27,17 +27,16 @@ from collector.adapters.durable_file import AlreadyHeldError, locked
 from collector.adapters.peer_limits import Limits
 from collector.adapters.phone_formats import GuardedFormat, load_phone_formats
 from collector.adapters.pins_file import PinsFile
+from collector.adapters.receiver_checks import Known
 from collector.adapters.receiver_config import (
     LineConfig,
     ModemConfig,
     ReceiverConfig,
-    ReceiverConfigError,
     address,
-    broker_of,
-    check_pins,
     profile_of,
     readers_of,
 )
+from collector.adapters.receiver_file import ReceiverConfigError, broker_of, check_names
 from collector.adapters.receiver_link import ReceiverLink
 from collector.adapters.receiver_status import (
     EVERY_S,
@@ -60,7 +59,7 @@ from collector.reception.call import Call
 from collector.reception.format_names import FORMATS
 from collector.reception.formats import Format
 from collector.reception.pinned import Origin, origins, pinned
-from collector.reception.profile import Profile
+from collector.reception.profile import HANDSHAKES, Profile
 from protocols.automation.reports import Accounts
 from protocols.instants import UtcTime
 from protocols.mqtt.reception import SPOOL_LINE, LineState
@@ -137,11 +136,11 @@ class Receiver:
         self._plugins: list[GuardedFormat] = formats
         for each in failed:
             self._problem(f"plug-in {each.name} is not used: {each.why}")
-        check_pins(config, [each.name for each in formats])
         more = {one.name: one for each in formats for one in each.handshakes}
+        self._known = {*FORMATS, *(each.name for each in formats)}
+        check_names(config, Known(frozenset(self._known), frozenset({*HANDSHAKES, *more})))
         names = {each.profile for each in config.line} | {each.profile for each in config.modem}
         self._profiles = {name: profile_of(config, name, more) for name in names}
-        self._known = {*FORMATS, *(each.name for each in formats)}
         self._pins = PinsFile(self._data, lambda: self._post(self._pins_changed), self._problem)
         self._readers: dict[str, tuple[dict[str, str], Sequence[Format]]] = {}
         self._spool = Spool(self._data, config.id, utc_now(), keep=config.limits.acknowledged)

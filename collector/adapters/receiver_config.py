@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
 
-from collector import CollectorError
-from collector.adapters.broker_session import BrokerAddress
-from collector.reception.format_names import FORMATS
 from collector.reception.formats import Format
 from collector.reception.formats_dtmf import DtmfFamily
 from collector.reception.formats_fsk import Answer, SiaLevel
@@ -24,7 +19,6 @@ from protocols import phone_batch
 from protocols.contact_id import dc03
 from protocols.contact_id.profile import EventRule
 from protocols.contact_id.profile import Profile as EventProfile
-from protocols.mqtt.topics import PANEL_ID
 from protocols.panel_event import Qualifier
 from protocols.tones.elements import Tone
 
@@ -32,10 +26,6 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 _Q: Final = {"new": Qualifier.NEW, "restore": Qualifier.RESTORE, "status": Qualifier.STATUS}
 PRESETS: Final = {"tocsin": Profile(), "asterisk": ASTERISK}
-
-
-class ReceiverConfigError(CollectorError):
-    """The file cannot be used; the text says where, what is expected and how to mend it."""
 
 
 class SiaConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -163,9 +153,9 @@ class ReceiverConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     id: str
     mqtt: MqttConfig | None = None
-    line: list[LineConfig] = []
-    modem: list[ModemConfig] = []
-    hardware: list[HardwareConfig] = []
+    line: tuple[LineConfig, ...] = ()
+    modem: tuple[ModemConfig, ...] = ()
+    hardware: tuple[HardwareConfig, ...] = ()
     profile: dict[str, ProfileConfig] = {}
     account: dict[str, AccountConfig] = {}
     limits: LimitsConfig = LimitsConfig()
@@ -191,58 +181,6 @@ class ReceiverConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         }
 
 
-def load(path: Path) -> ReceiverConfig:
-    """Read and check. Raises ReceiverConfigError with everything that is wrong."""
-    try:
-        config = msgspec.toml.decode(path.read_bytes(), type=ReceiverConfig)
-    except OSError as error:
-        raise ReceiverConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ReceiverConfigError(f"{path}: {error}") from error
-    wrong = problems(config)
-    if wrong:
-        raise ReceiverConfigError("\n".join(f"{path}: {each}" for each in wrong))
-    return config
-
-
-def problems(config: ReceiverConfig) -> list[str]:
-    """What no type says: each names the key, what is expected and how to mend it."""
-    wrong: list[str] = []
-    if not PANEL_ID.fullmatch(config.id):
-        wrong.append(
-            f"id = {config.id!r}: expected 1 to 32 lower-case letters, digits and '-'; write the id"
-            " given to `tocsin-collector receiver add`"
-        )
-    names = [each.name for each in config.line]
-    names += [each.name for each in config.modem] + [each.name for each in config.hardware]
-    wrong += [
-        f"name = {name!r} stands twice: give each line a name of its own"
-        for name in sorted({name for name in names if names.count(name) > 1})
-    ]
-    devices = [each.device for each in config.modem]
-    devices += [each.device for each in config.hardware if each.device]
-    wrong += [
-        f"device = {device!r} stands twice: a port has one user, take one of the tables out"
-        for device in sorted({device for device in devices if devices.count(device) > 1})
-    ]
-    for listener in config.line:
-        wrong += _listener_problems(listener)
-    asked = [(each.name, each.profile) for each in config.line]
-    asked += [(each.name, each.profile) for each in config.modem]
-    wrong += [
-        f"{name}: profile = {profile!r}: there is no [profile.{profile}]; add one or leave it out"
-        for name, profile in asked
-        if profile != "default" and profile not in config.profile
-    ]
-    for name, profile in config.profile.items():
-        wrong += _profile_problems(name, profile)
-    for name, account in config.account.items():
-        wrong += _account_problems(name, account)
-    for each_hardware in config.hardware:
-        wrong += _hardware_problems(each_hardware)
-    return wrong
-
-
 def address(text: str) -> tuple[str, int] | None:
     """(host, port) of `host:port`, `[v6]:port`; None for anything else."""
     host, colon, port = text.rpartition(":")
@@ -252,21 +190,15 @@ def address(text: str) -> tuple[str, int] | None:
 
 
 def profile_of(config: ReceiverConfig, name: str, more: dict[str, Handshake]) -> Profile:
-    """The call machine's profile; `more` are handshakes that plug-ins brought.
-
-    Raises ReceiverConfigError for a handshake that nobody brought.
+    """The call machine's profile; `more` are handshakes that plug-ins brought. A handshake that
+    nobody brought is left out: receiver_checks refuses it.
     """
     given = config.profile.get(name, ProfileConfig())
     profile = replace(PRESETS[given.preset], name=name)
     known = HANDSHAKES | more
     if given.handshakes is not None:
-        strange = [each for each in given.handshakes if each not in known]
-        if strange:
-            raise ReceiverConfigError(
-                f"profile.{name}.handshakes: {', '.join(map(repr, strange))}: expected some of "
-                + ", ".join(known)
-            )
-        profile = replace(profile, handshakes=tuple(known[each] for each in given.handshakes))
+        named = tuple(known[each] for each in given.handshakes if each in known)
+        profile = replace(profile, handshakes=named)
     if given.first_digit_s is not None:
         dual = replace(known["dual"], wait_s=given.first_digit_s)
         changed = tuple(dual if each.name == "dual" else each for each in profile.handshakes)
@@ -287,52 +219,6 @@ def profile_of(config: ReceiverConfig, name: str, more: dict[str, Handshake]) ->
     return replace(profile, **set_here)
 
 
-def check_pins(config: ReceiverConfig, more: Iterable[str]) -> None:
-    """`more`: formats of plug-ins. Raises ReceiverConfigError for a pin to a format nobody has: no
-    message of that account would ever be kissed off.
-    """
-    known = (*FORMATS, *more)
-    wrong = [
-        f"account.{name}.format = {pinned!r}: expected one of {', '.join(known)}; leave it out to"
-        " take any"
-        for name, pinned in config.pins.items()
-        if pinned not in known
-    ]
-    if wrong:
-        raise ReceiverConfigError("\n".join(wrong))
-
-
-def broker_of(config: MqttConfig, base: Path) -> BrokerAddress:
-    """Where the broker is and how to prove oneself. Raises ReceiverConfigError."""
-    folder = base / config.identity
-    found = MqttConfig()
-    if config.identity:
-        path = folder / "mqtt.toml"
-        try:
-            table = msgspec.toml.decode(path.read_bytes(), type=dict[str, dict[str, object]])
-            found = msgspec.convert(table.get("mqtt", {}), MqttConfig)
-        except (OSError, msgspec.DecodeError) as error:
-            raise ReceiverConfigError(
-                f"mqtt.identity = {config.identity!r}: {path} cannot be used ({error}); make the"
-                " folder with `tocsin-collector receiver add` and copy it here"
-            ) from error
-    host, port = config.host or found.host, config.port or found.port
-    if not host or not port:
-        raise ReceiverConfigError("mqtt: no broker given; set `identity`, or `host` and `port`")
-    files = [
-        (base / own if own else folder / (theirs or name))
-        for own, theirs, name in (
-            (config.ca, found.ca, "ca.crt"),
-            (config.cert, found.cert, "receiver.crt"),
-            (config.key, found.key, "receiver.key"),
-        )
-    ]
-    for file in files:
-        if not file.is_file():
-            raise ReceiverConfigError(f"mqtt: there is no file {file}")
-    return BrokerAddress(host, port, *files)
-
-
 def readers_of(
     config: ReceiverConfig, profile: str, pins: Mapping[str, str], more: Sequence[Format]
 ) -> list[Format]:
@@ -350,51 +236,3 @@ def readers_of(
 
 def _rule(given: EventConfig) -> EventRule:
     return EventRule(given.code, _Q[given.q], given.by_user, given.number)
-
-
-def _listener_problems(line: LineConfig) -> list[str]:
-    wrong: list[str] = []
-    if address(line.listen) is None:
-        wrong.append(f"line {line.name}: listen = {line.listen!r}: write host:port")
-    for each in line.allow:
-        try:
-            ipaddress.ip_network(each)
-        except ValueError:
-            wrong.append(
-                f"line {line.name}: allow = {each!r}: write networks such as 192.168.7.0/24"
-            )
-    return wrong
-
-
-def _profile_problems(name: str, profile: ProfileConfig) -> list[str]:
-    wrong: list[str] = []
-    known = ", ".join(HANDSHAKES)
-    if profile.handshakes is not None and not profile.handshakes:
-        wrong.append(f"profile.{name}.handshakes is empty: name at least one of {known}")
-    wrong += [
-        f"profile.{name}.pulse = {each!r}: expected one of {', '.join(PULSE_NAMES)}"
-        for each in profile.pulse or ()
-        if each not in PULSE_NAMES
-    ]
-    return wrong
-
-
-def _account_problems(name: str, account: AccountConfig) -> list[str]:
-    wrong: list[str] = []
-    if not name or set(name.upper()) - set("0123456789BCDEF"):
-        wrong.append(f"account.{name}: an account is digits 0-9 and letters B-F as on the line")
-    wrong += [
-        f"account.{name}.channels.{each}: channels are 1 to 9"
-        for each in account.channels
-        if each not in set("123456789")
-    ]
-    return wrong
-
-
-def _hardware_problems(port: HardwareConfig) -> list[str]:
-    ways = [each for each in (port.device, port.connect, port.listen) if each]
-    if len(ways) != 1:
-        return [f"hardware {port.name}: give one of device, connect (host:port), listen"]
-    if not port.device and address(ways[0]) is None:
-        return [f"hardware {port.name}: {ways[0]!r}: write host:port"]
-    return []

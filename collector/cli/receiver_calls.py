@@ -14,12 +14,13 @@ from collector import CollectorError
 from collector.adapters.calls_sqlite import read_calls
 from collector.adapters.phone_formats import load_phone_formats
 from collector.adapters.pins_file import read_pins
-from collector.adapters.receiver_config import ReceiverConfig, load, profile_of, readers_of
+from collector.adapters.receiver_config import ReceiverConfig, profile_of, readers_of
+from collector.adapters.receiver_file import load
 from collector.adapters.reception_call import CallRecord
 from collector.adapters.recordings import FOLDER, read_recording
 from collector.adapters.replay_call import Replayed, replay
 from collector.cli.options import JsonOption, Lang, LangOption, out, pick, print_json
-from collector.cli.receiver_options import DataOption, errors_as_text, local_time
+from collector.cli.receiver_options import DataOption, errors_as_text, known_here, local_time
 from collector.reception.format_names import FORMATS
 from collector.reception.pinned import pinned
 from protocols.mqtt.reception import Pin
@@ -147,7 +148,7 @@ def replay_call(
 
     Nothing is sent and nothing stored: it shows what would be read. Exit code 1: nothing was.
     """
-    loaded = load(config) if config is not None else ReceiverConfig("replay")
+    loaded = load(config, known_here) if config is not None else ReceiverConfig("replay")
     found = False
     for path in _paths(data, call, file, every=every):
         result = _heard_again(path, loaded, profile, read_pins(data), _line_of(data, path))

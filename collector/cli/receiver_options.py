@@ -12,7 +12,13 @@ from typing import Annotated, ParamSpec
 import typer
 
 from collector import CollectorError
+from collector.adapters.automation_hosting import DIALECTS
+from collector.adapters.phone_formats import load_phone_formats
+from collector.adapters.receiver_checks import Known
+from collector.adapters.receiver_file import ReceiverConfigError
 from collector.cli.options import err
+from collector.reception.format_names import FORMATS
+from collector.reception.profile import HANDSHAKES
 from protocols.instants import UtcTime
 
 P = ParamSpec("P")
@@ -52,10 +58,24 @@ def errors_as_text(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except CollectorError as error:
-            err.print(f"tocsin-receiver: {error}", markup=False, style="red")
+            text = str(error)
+            if isinstance(error, ReceiverConfigError):
+                text = error.text(str(kwargs.get("lang", "en")))
+            err.print(f"tocsin-receiver: {text}", markup=False, style="red")
             raise typer.Exit(1) from None
 
     return run
+
+
+def known_here(plugins: bool) -> Known:
+    """The names that a file may use on this machine, with its plug-ins or without."""
+    formats = load_phone_formats()[0] if plugins else []
+    brought = [one.name for each in formats for one in each.handshakes]
+    return Known(
+        frozenset({*FORMATS, *(each.name for each in formats)}),
+        frozenset({*HANDSHAKES, *brought}),
+        frozenset(DIALECTS),
+    )
 
 
 def local_time(at: UtcTime | None) -> str:

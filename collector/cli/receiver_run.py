@@ -10,22 +10,21 @@ from typing import Final
 import msgspec
 import typer
 
-from collector.adapters.automation_hosting import dialect_of
+from collector import CollectorError
 from collector.adapters.phone_formats import load_phone_formats
-from collector.adapters.receiver_config import (
-    ModemConfig,
-    ReceiverConfigError,
-    broker_of,
-    check_pins,
-    load,
-    profile_of,
-)
+from collector.adapters.receiver_config import ModemConfig
+from collector.adapters.receiver_file import ReceiverConfigError, load
 from collector.adapters.receiver_status import STALE_S, ReceiverStatus, read_status, runs
 from collector.adapters.spool_reading import peek
 from collector.cli.options import JsonOption, Lang, LangOption, err, out, pick, print_json
-from collector.cli.receiver_options import ConfigOption, DataOption, errors_as_text, local_time
+from collector.cli.receiver_options import (
+    ConfigOption,
+    DataOption,
+    errors_as_text,
+    known_here,
+    local_time,
+)
 from collector.receiver_app import Ready, Receiver, utc_now
-from protocols.automation.reports import Accounts
 from protocols.instants import US_PER_S
 
 NOT_RUNNING: Final = 3
@@ -44,7 +43,7 @@ def run(
     Needs neither the collector nor its database: what is taken is kept, and told when they are
     back. Exit code 1: it could not start; the reason is on standard error.
     """
-    loaded = load(config)
+    loaded = load(config, known_here, files=True)
     receiver = Receiver(loaded, data, config.parent, _warn)
 
     def ready(line: Ready) -> None:
@@ -80,20 +79,25 @@ async def _run(receiver: Receiver, ready: object) -> None:
 
 @errors_as_text
 def check(config: ConfigOption, lang: LangOption = Lang.EN, json: JsonOption = False) -> None:
-    """Read the file and say what is wrong with it, without answering any line."""
-    loaded = load(config)
+    """Read the file and say all that is wrong with it, without answering any line."""
+    try:
+        loaded = load(config, known_here, files=True)
+    except ReceiverConfigError as error:
+        if json:
+            print_json({"ok": False, "problems": error.problems})
+        raise
     plugins, failed = load_phone_formats() if loaded.plugins else ([], [])
-    more = {one.name: one for each in plugins for one in each.handshakes}
-    for name in loaded.profile:
-        profile_of(loaded, name, more)
-    check_pins(loaded, [each.name for each in plugins])
-    for hardware in loaded.hardware:
-        dialect_of(hardware, Accounts())
-    if loaded.mqtt is not None:
-        broker_of(loaded.mqtt, config.parent)
-    wrong = [f"plug-in {each.name} is not used: {each.why}" for each in failed]
-    if wrong:
-        raise ReceiverConfigError("\n".join(wrong))
+    if failed:
+        raise CollectorError(
+            "\n".join(
+                pick(
+                    lang,
+                    f"plug-in {each.name} is not used: {each.why}",
+                    f"插件 {each.name} 无法使用：{each.why}",
+                )
+                for each in failed
+            )
+        )
     notes = _notes(lang, no_link=loaded.mqtt is None, no_line=not (loaded.line or loaded.modem))
     for modem in loaded.modem:
         notes.append(_modem_note(lang, modem))

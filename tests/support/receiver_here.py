@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from collector.adapters.calls_sqlite import read_calls
-from collector.adapters.receiver_config import load
+from collector.adapters.receiver_file import load
 from collector.adapters.receiver_status import LineStatus
 from collector.adapters.reception_call import CallRecord
 from collector.adapters.spool_reading import peek_entries

@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from collector.adapters.receiver_config import ReceiverConfig, load, readers_of
+from collector.adapters.receiver_config import ReceiverConfig, readers_of
+from collector.adapters.receiver_file import load
 from collector.reception.call_types import Play
 from collector.reception.formats import Block, Failed, Found
 from collector.reception.formats_fsk import Answer, SiaLevel
