@@ -200,5 +200,5 @@ def test_dials_turned_in_a_call_act_from_the_next_frame_on_both_ways() -> None:
     "wrong", [{"law": "x"}, {"loss": 1.5}, {"burst": 0.5}, {"delay_ms": -1}, {"conceal": "music"}]
 )
 def test_a_dial_that_means_nothing_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="law|burst|delay|conceal"):
+    with pytest.raises(ValueError, match=r"law|burst|delay|conceal"):
         Dials(**wrong)
