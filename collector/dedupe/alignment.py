@@ -50,7 +50,30 @@ def align(listed: Sequence[Entry], heard: Sequence[Heard]) -> list[set[int]] | N
             return None
         for place, which in zip(mine, possible, strict=True):
             found[place] = which
-    return found
+    return found if _one_content_each(listed, heard, found) else None
+
+
+def _one_content_each(
+    listed: Sequence[Entry], heard: Sequence[Heard], found: list[set[int]]
+) -> bool:
+    """Take an entry of unknown content that a report must be from all reports of other contents.
+    False: that leaves a report none.
+    """
+    taken: dict[int, Key] = {}
+    while True:
+        new = {
+            next(iter(which)): heard[place].key
+            for place, which in enumerate(found)
+            if len(which) == 1 and (entry := next(iter(which))) not in taken
+            if listed[entry].key is None
+        }
+        if not new:
+            return True
+        taken |= new
+        for place, which in enumerate(found):
+            which -= {entry for entry in which & taken.keys() if taken[entry] != heard[place].key}
+            if not which:
+                return False
 
 
 def _of_one_content(

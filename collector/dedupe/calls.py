@@ -11,12 +11,17 @@ from typing import Final
 
 import msgspec
 
-from collector.dedupe.seen import Key
-from protocols.phone_batch import MARK_MODULUS, Batch
+from collector.dedupe.seen import Key, Seen
+from protocols.instants import US_PER_S
+from protocols.phone_batch import MARK_MODULUS, MAX_SENT, Batch
 
 MAX_TOLD: Final = 256
 MAX_BATCHES: Final = 64
 NO_MARK: Final = -1
+MARK_WINDOW_US: Final = 900 * US_PER_S
+"""A mark is told within this of its list, both clocks' faults included: numbers come again when an
+epoch is left."""
+_NEVER: Final = 1 << 62
 HELD: Final = 0
 GONE: Final = -1
 
@@ -44,6 +49,8 @@ class Told(msgspec.Struct, array_like=True):
     occurrence: int = HELD
     epoch: int = 0
     seq: int = 0
+    alone: bool = False
+    """All Records of its time are here, and none says the same."""
 
 
 class Listed(msgspec.Struct, array_like=True):
@@ -53,6 +60,9 @@ class Listed(msgspec.Struct, array_like=True):
     seq: int
     received: int
     sent: list[SentRow]
+    lo: int = 0
+    hi: int = _NEVER
+    """When it was journaled, at the earliest and at the latest."""
 
 
 class Segment(msgspec.Struct):
@@ -72,6 +82,8 @@ class Calls(msgspec.Struct, array_like=True):
     """The panel sends marks: its card says so, or one was seen."""
     always: bool = False
     """Every Record goes by phone, whatever the network path does."""
+    cut: bool = False
+    """Reports that stood before the oldest here, in its segment, were let go."""
 
     def add(self, told: Told) -> None:
         """In the order of sending: two receivers' entries may arrive crosswise."""
@@ -83,11 +95,14 @@ class Calls(msgspec.Struct, array_like=True):
             if later.mark != NO_MARK:
                 later.occurrence = HELD
                 break
+        while len(self.told) > MAX_TOLD:
+            self._drop()
 
-    def note_batch(self, epoch: int, seq: int, batch: Batch, received: int) -> None:
+    def note_batch(self, batch: Batch, record: Seen) -> None:
         """A PHONE_BATCH Record came."""
         sent = [(one.epoch, one.seq, one.kissed, one.tries) for one in batch.sent]
-        self.batches.append(Listed(epoch, seq, received, sent))
+        made = record.lo, record.hi
+        self.batches.append(Listed(record.epoch, record.seq, record.received, sent, *made))
         del self.batches[:-MAX_BATCHES]
 
     def segments(self) -> list[Segment]:
@@ -105,20 +120,23 @@ class Calls(msgspec.Struct, array_like=True):
                 marks.append(told[at])
                 at += 1
             if any(mark.occurrence == HELD for mark in marks):
-                lists = self._lists(before, marks)
+                whole = before is not None or not self.cut
+                lists = self._lists(before, marks) if whole else []
                 if lists:
                     found.append(Segment(marks, reports, lists))
             before = marks[-1] if marks else before
         return found
 
-    def unmarked(self) -> list[Told]:
-        """Reports after the last mark."""
-        tail: list[Told] = []
-        for told in reversed(self.told):
-            if told.mark != NO_MARK:
+    def listed(self, told: Told) -> bool:
+        """A list can tell what it is: its segment is whole."""
+        if not self.cut:
+            return True
+        for one in self.told:
+            if one is told:
+                return False
+            if one.mark != NO_MARK:
                 break
-            tail.append(told)
-        return tail
+        return True
 
     def closed_by(self, mark: Told) -> list[Told]:
         """The reports between this mark and the one before."""
@@ -149,23 +167,22 @@ class Calls(msgspec.Struct, array_like=True):
         return any(record == (one[0], one[1]) for b in self.batches for one in b.sent)
 
     def forget(self, before: int) -> None:
-        """Let go of whole segments from the front; the mark before what is left stays."""
-        while len(self.told) > MAX_TOLD or (self.told and self.told[0].received < before):
-            del self.told[0]
-            after = next((n for n, one in enumerate(self.told) if one.mark != NO_MARK), None)
-            if after is None:
-                break
-            if len(self.told) - after <= MAX_TOLD and self.told[after].received >= before:
-                del self.told[:after]
-                break
+        """Let go of what is older."""
+        while self.told and self.told[0].received < before:
+            self._drop()
         self.batches = [one for one in self.batches if one.received >= before]
+
+    def _drop(self) -> None:
+        """The oldest goes. A mark closes what stands before it: gone with it, the next is whole."""
+        self.cut = self.told[0].mark == NO_MARK
+        del self.told[0]
 
     def _lists(self, before: Told | None, marks: list[Told]) -> list[list[SentRow]]:
         """What may lie before these marks; empty: not known. More than a batch holds is closed by
         several marks in a row.
         """
-        batches = [self._batch(mark.mark) for mark in marks]
-        known = None if before is None else self._batch(before.mark)
+        batches = [self._batch(mark) for mark in marks]
+        known = None if before is None else self._batch(before)
         if before is not None and known is None:
             return []
         readings: list[list[SentRow]] = [[]]
@@ -175,13 +192,24 @@ class Calls(msgspec.Struct, array_like=True):
             news = [batch.sent]
             if known is not None and batch.sent[: len(known.sent)] == known.sent:
                 news = [batch.sent[len(known.sent) :]]
-                if batch.seq != known.seq and not any(row[2] for row in known.sent):
-                    news.append(batch.sent)  # nothing kissed: it may all have been sent again
+                if batch.seq != known.seq and known.sent:
+                    # It may all have been sent again: not kissed off, or that was forgotten when
+                    # the panel was killed.
+                    news.append(batch.sent)
             readings = [[*reading, *new] for reading in readings for new in news][:4]
             known = batch
+        if known is None or len(known.sent) >= MAX_SENT:
+            return []  # a full list: there may be another
         return readings
 
-    def _batch(self, mark: int) -> Listed | None:
-        """The batch of a mark's number; None when there is none, or more than one."""
-        found = [one for one in self.batches if one.seq % MARK_MODULUS == mark]
+    def _batch(self, mark: Told) -> Listed | None:
+        """The batch of a mark; None when there is none, or more than one."""
+        first, last = sorted((mark.taken, mark.received))
+        found = [
+            one
+            for one in self.batches
+            if one.seq % MARK_MODULUS == mark.mark
+            and one.lo - MARK_WINDOW_US <= last
+            and first <= one.hi + MARK_WINDOW_US
+        ]
         return found[0] if len(found) == 1 else None

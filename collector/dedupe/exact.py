@@ -46,6 +46,13 @@ class Exact:
             told.occurrence = seen.occurrence
         return Joined(seen.occurrence, signal)
 
+    def show(self, held: Waiting) -> list[Effect]:
+        """What was held is an Occurrence of its own."""
+        self._memory.waiting.remove(held)
+        self._shelf.add(self._seen(held.signal))
+        self.shown(held.signal)
+        return [Opened(opened(held.signal))]
+
     def unite(self, one: int, other: int) -> list[Effect]:
         """Two Occurrences shown are the same: the older stays and takes all."""
         kept, gone = min(one, other), max(one, other)
@@ -62,7 +69,7 @@ class Exact:
         for told in self._memory.calls.told:
             if told.occurrence == gone:
                 told.occurrence = kept
-        self._no_longer_waits(gone)
+        self.no_longer_waits(gone)
         return [Retired(gone, (kept,))]
 
     def _segment(self, segment: Segment) -> list[Effect]:
@@ -113,7 +120,7 @@ class Exact:
             seen = self._shelf.get(told.occurrence)
             if seen is not None and not seen.epoch:
                 self._shelf.identify(seen, *record, "")
-                self._no_longer_waits(seen.occurrence)
+                self.no_longer_waits(seen.occurrence)
             return []
         if owner.occurrence != told.occurrence:
             return self.unite(owner.occurrence, told.occurrence)
@@ -133,7 +140,7 @@ class Exact:
         seen = self._shelf.get(gone)
         if seen is not None:
             self._shelf.remove(seen)
-        self._no_longer_waits(gone)
+        self.no_longer_waits(gone)
         return [Retired(gone, shown)]
 
     def _held_records(self, named: set[RecordId]) -> list[Effect]:
@@ -166,17 +173,19 @@ class Exact:
         return found[0] if len(found) == 1 else None
 
     def _take(self, told: Told) -> Signal | None:
-        waiting = self._waits(told.signal)
+        waiting = self.waits(told.signal)
         if waiting is None:
             return None
         self._memory.waiting.remove(waiting)
         return waiting.signal
 
-    def _waits(self, signal: int) -> Waiting | None:
+    def waits(self, signal: int) -> Waiting | None:
+        """It is held, or waits for a later proof."""
         return next((one for one in self._memory.waiting if one.signal.id == signal), None)
 
-    def _no_longer_waits(self, signal: int) -> None:
-        waiting = self._waits(signal)
+    def no_longer_waits(self, signal: int) -> None:
+        """It is decided."""
+        waiting = self.waits(signal)
         if waiting is not None:
             self._memory.waiting.remove(waiting)
 

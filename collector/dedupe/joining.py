@@ -15,13 +15,13 @@ Pure: time is the Signals' stored time of receipt.
 
 from __future__ import annotations
 
-import re
 import zlib
 from typing import Final
 
 import msgspec
 
 from collector.dedupe.calls import GONE, NO_MARK, Told
+from collector.dedupe.complete import Complete
 from collector.dedupe.effects import Effect, Joined, Opened, Repeated, Retired, opened
 from collector.dedupe.exact import Exact
 from collector.dedupe.memory import Memory, Shelf, Waiting
@@ -35,11 +35,6 @@ from protocols.phone_batch import batch_of
 
 MAX_WAITING: Final = 64
 """Most Signals held at a time; more are shown at once."""
-_NUMBER: Final = r"(\d{1,16})"
-_SECONDS: Final = r"(\d{1,10}\.\d)"
-_PROVEN: Final = re.compile(
-    rf"epoch={_NUMBER};seq={_NUMBER}(?:;up_s={_SECONDS};under_way_s={_SECONDS})?"
-)
 
 
 class Joiner:
@@ -55,6 +50,7 @@ class Joiner:
         self._memory.phones |= any(not one.epoch for one in self._memory.seen)
         self._screen = Screen(policy, self._memory, self._shelf, self._seen)
         self._exact = Exact(self._memory, self._shelf, self._seen)
+        self._complete = Complete(policy, self._memory, self._shelf, self._screen, self._exact)
 
     def snapshot(self) -> bytes:
         """The state, to be stored with what it produced."""
@@ -77,10 +73,7 @@ class Joiner:
         """Take one Signal of this panel, in ledger order. `now` is its time of receipt."""
         self._expire(now)
         if signal.path == PATH_CENTRE and signal.event.code == Code.PATH_PROVEN:
-            newest = _PROVEN.fullmatch(signal.event.detail)
-            if newest and self._memory.stretches.reaches(int(newest[1]), int(newest[2])):
-                self._memory.heard = signal.received
-            return []
+            return self._complete.beat(signal)
         if signal.path == PATH_CENTRE:
             return [*self._supervise(signal, now), Opened(opened(signal))]
         if signal.path == PATH_PHONE and not signal.epoch:
@@ -104,10 +97,29 @@ class Joiner:
 
     def _record(self, signal: Signal, now: UtcTime) -> list[Effect]:
         memory, mine = self._memory, self._seen(signal)
-        stretches, limit = memory.stretches, self._policy.stretches
-        stretches.add(signal.epoch, signal.seq, mine.lo, mine.hi, limit)
+        reached = self._complete.reached()
+        self._count(signal, mine)
         if signal.event.code == Code.PHONE_BATCH:
-            return self._batch(signal)
+            effects = self._batch(signal, mine)
+        else:
+            effects = self._event(signal, mine, now)
+        if memory.beats and self._complete.reached() != reached:
+            effects += self._complete.resolve()
+        return effects
+
+    def _count(self, signal: Signal, mine: Seen) -> None:
+        """Which Records are here."""
+        memory = self._memory
+        if signal.conflict:  # two panels of one name, or a restored one: its numbers prove nothing
+            memory.dropped_hi = max(memory.dropped_hi, signal.received)
+            return
+        if signal.event.code == Code.EPOCH_OPENED:
+            memory.stretches.opened_after_another(signal.epoch)
+        limit = self._policy.stretches
+        memory.stretches.add(signal.epoch, signal.seq, mine.lo, mine.hi, limit)
+
+    def _event(self, signal: Signal, mine: Seen, now: UtcTime) -> list[Effect]:
+        memory = self._memory
         known = self._same(signal)
         if known is not None:
             return self._bind(known, signal)
@@ -121,19 +133,17 @@ class Joiner:
             effects = self._hold_plain(signal, now)
         else:
             effects = self._open(signal)
-        if memory.phones:
-            if memory.calls.batches and memory.calls.lists_record((signal.epoch, signal.seq)):
-                effects += self._resolve()
-            effects += self._review(mine)
+        if memory.calls.batches and memory.calls.lists_record((signal.epoch, signal.seq)):
+            effects += self._resolve()
         return effects
 
-    def _batch(self, signal: Signal) -> list[Effect]:
+    def _batch(self, signal: Signal, mine: Seen) -> list[Effect]:
         batch = batch_of(signal.event)
         if batch is None:
             return []  # kept in the ledger; it joins nothing and is no event
         calls = self._memory.calls
         calls.marks = True
-        calls.note_batch(signal.epoch, signal.seq, batch, signal.received)
+        calls.note_batch(batch, mine)
         return self._resolve()
 
     def _resolve(self) -> list[Effect]:
@@ -157,16 +167,12 @@ class Joiner:
         call = signal.phone
         memory, calls = self._memory, self._memory.calls
         mine = self._seen(signal)
-        if call is None:
-            return self._unmarked(signal, mine, now)
-        told = Told(
-            signal=signal.id,
-            key=mine.key,
-            taken=call.taken,
-            received=signal.received,
-            call=zlib.crc32(f"{call.receiver}/{call.call}".encode()) if call.call else signal.id,
-        )
-        if call.mark is not None:
+        told = Told(signal.id, mine.key, signal.received, signal.received, call=signal.id)
+        if call is not None:
+            told.taken = call.taken
+            if call.call:
+                told.call = zlib.crc32(f"{call.receiver}/{call.call}".encode())
+        if call is not None and call.mark is not None:
             told.mark = call.mark
             calls.marks = True
             calls.add(told)
@@ -175,11 +181,6 @@ class Joiner:
                 memory.heard = max(memory.heard, now)
                 self._all_known(told)
             return [*effects, *self._let_go()]
-        if not calls.marks:
-            calls.add(told)
-            effects = self._unmarked(signal, mine, now)
-            self._note(told)
-            return effects
         before = calls.may_repeat(told)
         repeat = before is not None and self._screen.recent(before.received, signal)
         calls.add(told)
@@ -199,12 +200,6 @@ class Joiner:
         """Where it shows, unless it is held."""
         if self._shelf.get(told.signal) is not None:
             told.occurrence = told.signal
-
-    def _unmarked(self, signal: Signal, mine: Seen, now: UtcTime) -> list[Effect]:
-        """Join by content, if at all."""
-        if len(self._screen.records_of(mine)) == 1 and self._room():
-            return self._hold_plain(signal, now)
-        return [*self._open(signal), *self._review(mine)]
 
     # Holding and deciding
 
@@ -250,26 +245,11 @@ class Joiner:
             self._exact.shown(waiting.signal)
         return effects
 
-    def _review(self, mine: Seen) -> list[Effect]:
-        """Show at once what a newcomer of the same content has made doubtful."""
-        effects: list[Effect] = []
-        for waiting in list(self._memory.waiting):
-            signal = waiting.signal
-            if not waiting.plain or signal.id == mine.occurrence or waiting.shown:
-                continue
-            one = self._seen(signal)
-            if one.key != mine.key or self._memory.calls.marks or self._screen.possible(one):
-                continue
-            self._memory.waiting.remove(waiting)
-            effects += self._open(signal)
-            self._exact.shown(signal)
-        return effects
-
     def _decide(self, waiting: Waiting, now: UtcTime) -> list[Effect]:
         memory, signal = self._memory, waiting.signal
         mine = self._seen(signal)
         memory.waiting.remove(waiting)
-        if memory.calls.marks and not signal.epoch and not waiting.shown:
+        if not signal.epoch and not waiting.shown:
             return self._decide_report(waiting, mine, now)
         if waiting.plain:
             phones = self._screen.phones_of(mine) if signal.epoch else [mine]
@@ -292,7 +272,7 @@ class Joiner:
         for waiting in self._memory.waiting:
             if waiting.signal.id in before and not waiting.shown:
                 records = self._screen.records_of(self._seen(waiting.signal))
-                shown = tuple(r.occurrence for r in records if self._shelf.get(r.occurrence))
+                shown = self._screen.shown_of(records, self._seen(waiting.signal))
                 if shown and len(shown) == len(records) and self._screen.none_missing(waiting):
                     waiting.same_as = shown
                     waiting.until = utc_later(UtcTime(waiting.since), self._policy.extend_s)
@@ -300,17 +280,16 @@ class Joiner:
     def _decide_report(self, waiting: Waiting, mine: Seen, now: UtcTime) -> list[Effect]:
         """A report held for its mark. While it is certain that it is nothing new it stays held."""
         signal, records = waiting.signal, self._screen.records_of(mine)
-        shown = tuple(one.occurrence for one in records if self._shelf.get(one.occurrence))
+        shown = self._screen.shown_of(records, mine)
         settled = utc_later(UtcTime(waiting.since), self._policy.settle_s)
         if waiting.same_as:
-            told = self._memory.calls.of(signal.id)
-            if told is not None:
-                told.occurrence = GONE
-            return [Repeated(signal.id, shown or waiting.same_as)]
+            return self._repeated(signal, shown or waiting.same_as)
         if shown and len(shown) == len(records):
             if now >= settled and self._screen.proven(mine, now):
                 if len(records) == 1:
                     return self._bind(records[0], signal)
+                if not self._memory.calls.marks:
+                    return self._repeated(signal, shown)
                 waiting.same_as = shown
                 waiting.until = utc_later(now, self._policy.extend_s)
                 self._memory.waiting.append(waiting)
@@ -321,6 +300,12 @@ class Joiner:
                 return []
         waiting.plain = True
         return self._wait_on(waiting, now)
+
+    def _repeated(self, signal: Signal, same_as: tuple[int, ...]) -> list[Effect]:
+        told = self._memory.calls.of(signal.id)
+        if told is not None:
+            told.occurrence = GONE
+        return [Repeated(signal.id, same_as)]
 
     def _wait_on(self, waiting: Waiting, now: UtcTime) -> list[Effect]:
         """Not proven yet: it is shown, and the proof may still come."""
@@ -407,11 +392,10 @@ class Joiner:
             memory.restored = signal.received
             return []
         effects: list[Effect] = []
-        if memory.calls.marks:  # the Record of what is held may never have come
-            for waiting in list(memory.waiting):
-                if not (waiting.shown or waiting.same_as or waiting.signal.epoch):
-                    memory.waiting.remove(waiting)
-                    effects += self._decide_report(waiting, self._seen(waiting.signal), now)
+        for waiting in list(memory.waiting):  # the Record of what is held may never have come
+            if not (waiting.shown or waiting.same_as or waiting.signal.epoch):
+                memory.waiting.remove(waiting)
+                effects += self._decide_report(waiting, self._seen(waiting.signal), now)
         return effects
 
     def _expire(self, now: UtcTime) -> None:

@@ -30,6 +30,15 @@ class Waiting(msgspec.Struct, array_like=True):
     """It is certain that it tells of one of these Occurrences and nothing new."""
 
 
+class Beat(msgspec.Struct, array_like=True):
+    """A heartbeat sent then, of a program that runs `since`: this Record was its newest."""
+
+    sent: int
+    since: int
+    epoch: int
+    seq: int
+
+
 class Memory(msgspec.Struct, array_like=True):
     """All of the machine's state."""
 
@@ -47,6 +56,7 @@ class Memory(msgspec.Struct, array_like=True):
     """A report of this panel ever came by phone."""
     heard: int = 0
     """When the network path was last known up with nothing missing."""
+    beats: list[Beat] = []
 
 
 class Shelf:

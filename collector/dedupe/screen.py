@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from collector.dedupe.calls import HELD, NO_MARK
+from collector.dedupe.calls import GONE, HELD, NO_MARK, Told
 from collector.dedupe.memory import Memory, Shelf, Waiting
 from collector.dedupe.policy import Policy
 from collector.dedupe.seen import Key, Seen
@@ -29,11 +29,12 @@ class Screen:
         self._shelf = shelf
         self._seen = seen
 
+    def seen(self, signal: Signal) -> Seen:
+        """What is remembered of it."""
+        return self._seen(signal)
+
     def told_already(self, signal: Signal, mine: Seen) -> bool:
-        """A report of this content is on the screen and its mark or its list is still to come."""
-        memory = self._memory
-        if not memory.calls.marks:
-            return False
+        """A report of this content is on the screen and its proof is still to come."""
         # One report stands for one Record: another Record nobody may have seen.
         return len(self.open_reports(mine, signal)) > len(self.held_records(mine.key))
 
@@ -67,7 +68,7 @@ class Screen:
         return [
             one
             for one in self._shelf.of_key(mine.key)
-            if not one.epoch and one.overlaps(mine) and self._only(one, mine)
+            if not one.epoch and one.may_tell_of(mine) and self._only(one, mine)
         ]
 
     def _only(self, phone: Seen, record: Seen) -> bool:
@@ -93,10 +94,15 @@ class Screen:
             and not told.epoch
             and told.signal != signal.id
             and told.received > listed
-            and told.occurrence in (HELD, told.signal)
+            and (told.occurrence in (HELD, told.signal) or self._may_have_been(told, mine))
             and not (told.signal in waits and waits[told.signal].repeat)
         )
         return owed > taken
+
+    def _may_have_been(self, told: Told, mine: Seen) -> bool:
+        """Without marks: it repeated one of several Records, perhaps one nobody claims."""
+        calls = self._memory.calls
+        return told.occurrence == GONE and not calls.marks and told.taken >= mine.lo
 
     def _still_owed(self, record: Seen, signal: Signal) -> bool:
         """The panel may not have told this Record by phone yet: it lists when it owes no more."""
@@ -109,14 +115,21 @@ class Screen:
 
     def records_of(self, phone: Seen) -> list[Seen]:
         """Records a report can be about, shown or held."""
-        found = [one for one in self._shelf.of_key(phone.key) if one.epoch and one.overlaps(phone)]
+        shelf = self._shelf
+        found = [one for one in shelf.of_key(phone.key) if one.epoch and phone.may_tell_of(one)]
         for waiting in self._memory.waiting:
             signal = waiting.signal
             if signal.epoch and not waiting.shown:
                 one = self._seen(signal)
-                if one.key == phone.key and one.overlaps(phone):
+                if one.key == phone.key and phone.may_tell_of(one):
                     found.append(one)
         return found
+
+    def shown_of(self, records: list[Seen], phone: Seen) -> tuple[int, ...]:
+        """Those of them that are shown, the likeliest first: the last that had happened."""
+        shown = [one for one in records if self._shelf.get(one.occurrence) is not None]
+        shown.sort(key=lambda one: (abs(phone.hi - (one.lo + one.hi) // 2), one.occurrence))
+        return tuple(one.occurrence for one in shown)
 
     def heard_since(self, waiting: Waiting) -> bool:
         """The network path was up after it, and nothing was missing."""

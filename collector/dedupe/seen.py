@@ -10,10 +10,13 @@ import msgspec
 
 from collector.records.signal import PATH_PHONE, Signal
 from protocols.contact_id.codes import USER_CODES
-from protocols.contact_id.mapping import HEX_BASE, phone_code_of
+from protocols.contact_id.mapping import phone_code_of
+from protocols.contact_id.message import HEX_BASE
 from protocols.panel_event import PanelEvent
 from protocols.phone_batch import MARK_MODULUS
 
+MAX_EPOCH: Final = 1 << 62
+MAX_FOLLOWS: Final = 64
 MAX_AREA: Final = 99
 MAX_NUMBER: Final = 999
 Key = tuple[int, int, int, int]
@@ -37,6 +40,10 @@ class Seen(msgspec.Struct, array_like=True):
         """They may be the same moment."""
         return self.lo <= other.hi and other.lo <= self.hi
 
+    def may_tell_of(self, record: Seen) -> bool:
+        """This report can be about that Record: however old, for a line may be dead for days."""
+        return record.lo <= self.hi
+
 
 class Stretch(msgspec.Struct, array_like=True):
     """Seqs `first`..`last` of an epoch, all seen. Bounds of the time of its two ends."""
@@ -52,6 +59,10 @@ class Stretches(msgspec.Struct, array_like=True):
     """Seen seqs in order. Between two stretches something may be unknown, and only there."""
 
     items: list[Stretch] = []
+    cut: bool = False
+    """Older stretches were let go."""
+    follows: list[int] = []
+    """Epochs that were opened after others (EPOCH_OPENED)."""
 
     def add(self, epoch: int, seq: int, lo: int, hi: int, limit: int) -> bool:
         """Note one identified Record; the oldest stretch goes when there are too many.
@@ -75,7 +86,9 @@ class Stretches(msgspec.Struct, array_like=True):
         if right is not None and right.epoch == epoch and right.first == left.last + 1:
             left.last, left.last_lo = right.last, right.last_lo
             del items[at]
-        del items[:-limit]
+        if len(items) > limit:
+            self.cut = True
+            del items[:-limit]
         return True
 
     def reaches(self, epoch: int, seq: int) -> bool:
@@ -83,24 +96,53 @@ class Stretches(msgspec.Struct, array_like=True):
         last = self.items[-1] if self.items else None
         return last is not None and last.epoch == epoch and last.first <= seq <= last.last
 
+    def has(self, epoch: int, seq: int) -> bool:
+        """This Record is here."""
+        return any(one.epoch == epoch and one.first <= seq <= one.last for one in self.items)
+
+    def goes_beyond(self, epoch: int, seq: int) -> bool:
+        """A later Record than this is here."""
+        last = self.items[-1] if self.items else None
+        return last is not None and (last.epoch, last.last) > (epoch, seq)
+
     def ends_before(self, mark: int) -> bool:
         """The newest stretch goes up to the Record before that of this mark."""
         last = self.items[-1] if self.items else None
         return last is not None and (last.last + 1) % MARK_MODULUS == mark
 
-    def complete(self, lo: int, hi: int, marks: Container[int] = ()) -> bool:
-        """No unknown Record can have happened between `lo` and `hi`, save ones newer than all, and
-        lists of calls: those whose mark is among `marks`.
+    def complete(
+        self,
+        lo: int,
+        hi: int,
+        marks: Container[int] = (),
+        upto: tuple[int, int] = (MAX_EPOCH, 0),
+    ) -> bool:
+        """No unknown Record can have happened between `lo` and `hi`, save ones newer than all or
+        than `upto` (epoch, seq), and lists of calls: those whose mark is among `marks`.
         """
         items = self.items
         if not items:
             return False
-        if (items[0].epoch, items[0].first) != (1, 1) and items[0].first_hi >= lo:
+        if not self._from_the_first() and items[0].first_hi >= lo:
             return False
         return all(
-            right.first_hi < lo or left.last_lo > hi or _only_list(left, right, marks)
+            right.first_hi < lo
+            or left.last_lo > hi
+            or (left.epoch, left.last) >= upto
+            or _only_list(left, right, marks)
             for left, right in pairwise(items)
         )
+
+    def opened_after_another(self, epoch: int) -> None:
+        """It is not the panel's first."""
+        if epoch not in self.follows:
+            self.follows.append(epoch)
+            del self.follows[:-MAX_FOLLOWS]
+
+    def _from_the_first(self) -> bool:
+        """Nothing came before the oldest stretch: it begins the panel's first epoch."""
+        oldest = self.items[0]
+        return oldest.first == 1 and not self.cut and oldest.epoch not in self.follows
 
 
 def _only_list(left: Stretch, right: Stretch, marks: Container[int]) -> bool:

@@ -15,20 +15,33 @@ from dataclasses import fields
 
 from tests.support.two_paths_centre import world
 
+MODES = ((True, False), (False, False), (True, True), (False, True))
+"""(marks, faults)"""
+
 
 def main(events: int, seed: int) -> None:
-    """As many events with marks as without; a dedupe machine for each 500."""
+    """As many events in each mode; a dedupe machine for each 500."""
     made: dict[str, object] = {"events": events, "seed": seed}
-    for marks in (True, False):
+    for number, (marks, faults) in enumerate(MODES):
         began = time.perf_counter()
-        tally = world(seed + marks, events, marks=marks)
+        tally = world(seed + number, events, marks=marks, faults=faults)
         seconds = time.perf_counter() - began
         figures = {f.name: getattr(tally, f.name) for f in fields(tally)}
         for name in ("twice_at_the_end", "twice_at_some_time"):
             figures[f"{name}_of_both"] = round(figures[name] / max(tally.both_paths, 1), 5)
-        figures |= {"causes": dict(tally.causes.most_common()), "seconds": round(seconds, 1)}
-        made["with_marks" if marks else "without_marks"] = figures
+        figures["twice_for_s"] = _quantiles(tally.twice_for_s)
+        for name in ("causes", "causes_at_the_end"):
+            figures[name] = dict(getattr(tally, name).most_common())
+        figures["seconds"] = round(seconds, 1)
+        words = ("with marks" if marks else "without marks", "faults" if faults else "")
+        made[", ".join(word for word in words if word)] = figures
     print(json.dumps(made, indent=1))
+
+
+def _quantiles(times_s: list[float]) -> dict[str, float]:
+    ordered = sorted(times_s) or [0.0]
+    at = {"median": 0.5, "p90": 0.9, "p99": 0.99, "longest": 1.0}
+    return {name: round(ordered[int((len(ordered) - 1) * q)], 1) for name, q in at.items()}
 
 
 if __name__ == "__main__":

@@ -63,3 +63,10 @@ def test_equal_events_are_told_apart_by_order() -> None:
 def test_copies_with_another_report_between_them_in_one_call_are_two_records() -> None:
     listed = [Entry(A, 1, 2), Entry(B, 1, 1), Entry(A, 0, 2)]
     assert align(listed, [Heard(A, 1), Heard(B, 1), Heard(A, 1)]) == [{0}, {1}, {2}]
+
+
+def test_a_record_of_unknown_content_has_one_content() -> None:
+    heard = [Heard(A, 1), Heard(B, 1)]
+    assert align([Entry(None, 1, 1)], heard) is None
+    assert align([Entry(None, 0, 2), Entry(B, 1, 1)], heard) == [{0}, {1}]
+    assert align([Entry(A, 0, 1), Entry(None, 1, 1)], heard) == [{0}, {1}]

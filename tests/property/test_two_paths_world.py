@@ -33,11 +33,19 @@ def test_panels_whose_last_mark_was_not_heard_or_whose_calls_came_close(number: 
 
 
 @pytest.mark.parametrize("seed", [3, 4])
-def test_without_marks_doubt_leaves_two_and_nothing_is_lost_or_merged(seed: int) -> None:
+def test_without_marks_all_is_one_in_the_end_when_every_record_came(seed: int) -> None:
     tally = world(seed, 5_000, marks=False)
     print(tally)
+    assert (tally.lost, tally.merged, tally.twice_at_the_end) == (0, 0, 0)
+    assert tally.both_paths > 0.3 * tally.events, "the paths hardly meet: this proves nothing"
+    assert tally.twice_at_some_time < 0.2 * tally.both_paths
+    _nothing_hidden(tally)
+
+
+@pytest.mark.parametrize("marks", [True, False])
+def test_kills_and_disk_faults_leave_doubt_and_nothing_is_lost_or_merged(*, marks: bool) -> None:
+    tally = world(5, 4_000, marks=marks, faults=True)
+    print(tally)
     assert (tally.lost, tally.merged) == (0, 0)
-    assert tally.longest_hold_s <= Policy().settle_s + 0.001
-    assert tally.longest_alarm_hold_s == 0
-    assert 0 < tally.twice_at_the_end < tally.both_paths * 2
+    assert tally.twice_at_the_end < (0.01 if marks else 0.3) * tally.both_paths
     _nothing_hidden(tally)

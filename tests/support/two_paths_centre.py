@@ -37,18 +37,25 @@ class Tally:
     longest_unseen_s: float = 0.0
     longest_unseen_alarm_s: float = 0.0
     largest_snapshot_bytes: int = 0
+    unheard: int = 0
+    """Events that no path ever brought: what a kill took out of a memory."""
+    twice_for_s: list[float] = field(default_factory=list)
+    """For how long, each that became one again."""
     causes: Counter[str] = field(default_factory=Counter)
-    """Why a second showing: who came second, when it was decided, and the network path then."""
+    """Why a second showing: who came second, when it was decided, the network path then, policy."""
+    causes_at_the_end: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Tally) -> None:
         """Both together."""
-        for name in ("events", "signals", "lost", "merged", "both_paths"):
+        for name in ("events", "signals", "lost", "merged", "both_paths", "unheard"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.twice_at_the_end += other.twice_at_the_end
         self.twice_at_some_time += other.twice_at_some_time
         for name in _LONGEST:
             setattr(self, name, max(getattr(self, name), getattr(other, name)))
+        self.twice_for_s += other.twice_for_s
         self.causes.update(other.causes)
+        self.causes_at_the_end.update(other.causes_at_the_end)
 
 
 class Centre:
@@ -67,6 +74,9 @@ class Centre:
         self.retired_wrongly = 0
         self.path_of: dict[int, str] = {}
         self.lost = False
+        self.policy = premises.policy
+        self.doubled: dict[int, tuple[float, str]] = {}
+        """Truth -> since when it is shown twice, and why."""
         self.showing: Counter[int] = Counter()
         """Truth -> how many Occurrences show it now."""
         self.content: dict[int, tuple[int, ...]] = {}
@@ -108,12 +118,14 @@ class Centre:
         )
         ever = Counter(truth for truths in self.members.values() for truth in truths if truth)
         tally.events, tally.signals = events, len(arrivals)
-        tally.lost = sum(1 for truth in range(1, events + 1) if not shown[truth])
+        tally.lost = sum(1 for truth in paths if not shown[truth])
+        tally.unheard = events - len(paths)
         tally.merged = sum(len(truths) > 1 for truths in self.members.values())
         tally.merged += self.retired_wrongly
         tally.both_paths = sum({PATH_MQTT, PATH_PHONE} <= found for found in paths.values())
         tally.twice_at_the_end = sum(count - 1 for count in shown.values() if count > 1)
         tally.twice_at_some_time = sum(count - 1 for count in ever.values() if count > 1)
+        tally.causes_at_the_end.update(why for _, why in self.doubled.values())
         undecided = self.truth_of.keys() - self.decided
         tally.lost += sum(1 for one in undecided if self.truth_of[one])
         return tally
@@ -127,9 +139,10 @@ class Centre:
             event=arrival.event,
             at=UtcTime(round(arrival.at * S)),
             err_us=round(arrival.err_s * S),
-            epoch=1 if arrival.seq else 0,
+            epoch=arrival.epoch,
             seq=arrival.seq,
-            digest=f"{arrival.seq:064x}" if arrival.seq else "",
+            recorded=arrival.recorded,
+            digest=f"{arrival.epoch:032x}{arrival.seq:032x}" if arrival.seq else "",
             phone=arrival.phone,
         )
 
@@ -138,6 +151,7 @@ class Centre:
             self._note(self.joiner.tick(due), due / S)
 
     def _note(self, effects: list[Effect], now: float) -> None:
+        tally = self.tally
         for effect in effects:
             match effect:
                 case Opened(occurrence=occurrence):
@@ -157,6 +171,8 @@ class Centre:
                     self.gone[gone] = homes
                     for truth in self.members[gone]:
                         self.showing[truth] -= 1
+                        if truth in self.doubled and self.showing[truth] <= 1:
+                            tally.twice_for_s.append(now - self.doubled.pop(truth)[0])
                         if truth:
                             self._hide(truth, 1, now)
                         self._one_of(truth, homes)
@@ -197,8 +213,10 @@ class Centre:
                 "held, then shown" if held else "shown at once",
                 "network lost" if self.lost else "network up",
                 "hold-up or fire" if urgent else "other",
+                self.policy,
             )
             tally.causes[", ".join(words)] += 1
+            self.doubled.setdefault(truth, (now, ", ".join(words)))
         self.showing[truth] += 1
 
     def _one_of(self, truth: int, homes: tuple[int, ...]) -> None:
@@ -207,17 +225,17 @@ class Centre:
             self.retired_wrongly += 1
 
 
-def panel(seed: int, events: int, *, marks: bool) -> Tally:
+def panel(seed: int, events: int, *, marks: bool, faults: bool = False) -> Tally:
     """One panel's life, judged."""
-    premises = Premises(seed, events, marks=marks)
+    premises = Premises(seed, events, marks=marks, faults=faults)
     arrivals = premises.live()
     return Centre(premises).judge(arrivals, premises.truth)
 
 
-def world(seed: int, events: int, *, marks: bool, each: int = 500) -> Tally:
+def world(seed: int, events: int, *, marks: bool, faults: bool = False, each: int = 500) -> Tally:
     """`events` events over as many panels of `each` events as that takes."""
     tally = Tally()
     for number in range((events + each - 1) // each):
         count = min(each, events - number * each)
-        tally.add(panel(seed * 1_000_003 + number, count, marks=marks))
+        tally.add(panel(seed * 1_000_003 + number, count, marks=marks, faults=faults))
     return tally

@@ -3,23 +3,25 @@
 A panel journals events, sends Records by MQTT (delayed, repeated, reordered, whole hours away) and
 phones: calls that drop, lines dead for hours, kiss-offs the panel does not hear so that it repeats,
 batches over several calls, marks with their PHONE_BATCH Records. Clocks are wrong by up to ten
-minutes, and half of them do not know it.
+minutes, and half of them do not know it. With `faults` the program is killed, the disk refuses
+Records (they go on in memory, in an epoch of their own) and a kill then loses them, told or not.
 """
 
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector.records.signal import PATH_CENTRE, PATH_MQTT, PATH_PHONE, PhoneCall
 from edge.journal.record_types import OwedKey
+from edge.reporting.phone.marks import Marks
 from edge.reporting.phone.redial import Redial
-from edge.reporting.phone.unmarked import Unmarked
 from protocols.instants import NS_PER_S, US_PER_S, Instant, UtcTime
 from protocols.panel_event import Code, PanelEvent, Priority, Qualifier, priority_of
-from protocols.phone_batch import MARK_CODE, MARK_MODULUS, batch_event
+from protocols.phone_batch import MARK_CODE, MARK_MODULUS
 
 S = US_PER_S
 BEAT_S = 30.0
@@ -54,37 +56,70 @@ class Arrival:
     truth: int
     at: float
     err_s: float
+    epoch: int = 0
     seq: int = 0
     phone: PhoneCall | None = None
+    recorded: bool = True
 
 
 def _instant(at: float) -> Instant:
     return Instant(round(at * NS_PER_S))
 
 
+@dataclass(frozen=True, slots=True)
+class _Owed:
+    """A Record to be told by phone: from `ready` on, until MQTT settles it at `acked`."""
+
+    rank: int
+    epoch: int
+    seq: int
+    truth: int
+    event: PanelEvent
+    ready: float
+    acked: float
+
+    @property
+    def name(self) -> tuple[int, int]:
+        return self.epoch, self.seq
+
+
+def _first(waiting: list[_Owed]) -> _Owed:
+    """By priority, then age, but never before an older one of its zone (send_order.py)."""
+    first = min(waiting, key=lambda one: (one.rank, one.name))
+    if not first.event.zone:
+        return first
+    return min((one for one in waiting if one.event.zone == first.event.zone), key=lambda o: o.name)
+
+
 class Premises:
     """One panel's life: what of it reaches the centre, and when."""
 
-    def __init__(self, seed: int, events: int, *, marks: bool) -> None:
+    def __init__(self, seed: int, events: int, *, marks: bool, faults: bool = False) -> None:
         self.chance = random.Random(seed)
         self.events = events
         self.marks = marks
+        self.faults = faults
         self.arrivals: list[tuple[float, int, Arrival]] = []
         self.truth = 0
-        self.seq = 0
+        self.epoch, self.seq = 1, 0
+        self.fresh_epochs = itertools.count(2)
+        self.disk: tuple[int, int] | None = None
+        """The newest Record on the disk while it takes no more."""
         self.now = self.tested = 100_000.0
+        self.busy_until = 0.0
+        self.starts = [99_000.0]
+        self.settled: _Owed | None = None
         self.clock_off = 0.0
         self.clock_known = True
         self.mqtt_down: list[tuple[float, float]] = []
         self.line_down: list[tuple[float, float]] = []
-        self.queue: list[tuple[int, int, int, PanelEvent, float, float]] = []
-        """Priority, seq, truth, event, when it may go by phone, when MQTT settles it."""
-        self.unmarked = Unmarked()
+        self.queue: list[_Owed] = []
+        self.listing = Marks((), on=marks)
         self.calls = 0
-        self.journaled: list[tuple[float, int]] = []
+        self.journaled: list[tuple[float, int, int]] = []
         self.phase = self.chance.uniform(0, BEAT_S)
         self.redial = Redial(5.0, 900.0, 32, seed)
-        self.matured: set[int] = set()
+        self.matured: set[tuple[int, int]] = set()
         self.policy = self.chance.choice(("dual", "dual", "fallback"))
 
     def live(self) -> list[tuple[float, int, Arrival]]:
@@ -101,12 +136,14 @@ class Premises:
                 self.clock_known = chance.random() < 0.5
             self._test_calls(self.now)
             self._phone_until(self.now)
+            if self.faults:
+                self._fault()
             for _ in range(chance.choice((1, 1, 1, 2, 3))):
                 self._happen()
         # The daily test call closes what is open.
         for _ in range(30):
             self._phone_until(self.now)
-            if not self.queue and not (self.marks and self.unmarked):
+            if not self.queue and not self.listing.wanted:
                 break
             self._test_calls(self.now + DAY)
         self._supervise()
@@ -122,11 +159,54 @@ class Premises:
             self._happen(PanelEvent(Code.PERIODIC_TEST))
         self.now = until
 
+    def _fault(self) -> None:
+        """The disk refuses, or takes Records again, or the program is killed."""
+        chance = self.chance
+        if self.disk is None and chance.random() < 0.004:
+            self.disk = self.epoch, self.seq
+            self.epoch, self.seq = next(self.fresh_epochs), 0
+            self._happen(PanelEvent(Code.JOURNAL_FAULT))
+        elif self.disk is not None and chance.random() < 0.2:
+            self.disk = None  # what memory held is written as it is, under its numbers
+            self.epoch, self.seq = next(self.fresh_epochs), 0
+            self._happen(PanelEvent(Code.EPOCH_OPENED))
+        elif chance.random() < (0.005 if self.disk is None else 0.15):
+            self._kill()
+
+    def _kill(self) -> None:
+        chance = self.chance
+        killed = max(self.now, self.busy_until) + 1.0
+        self.now = killed + 5.0
+        self.starts.append(self.now)
+        if self.settled is not None and chance.random() < 0.3:
+            # Told, and that was not on the disk yet.
+            self.queue.append(replace(self.settled, ready=self.now))
+            self.matured.discard(self.settled.name)
+        if self.disk is not None:
+            lost = self.epoch
+            self.queue = [one for one in self.queue if one.epoch != lost]
+            self.arrivals = [
+                (at, n, one)
+                for at, n, one in self.arrivals
+                if one.path != PATH_MQTT or one.epoch != lost or at <= killed
+            ]
+            if chance.random() < 0.3:
+                self.epoch, self.seq = self.disk  # nothing on the disk tells that there was more
+            else:
+                self.epoch, self.seq = next(self.fresh_epochs), 0
+                self._happen(PanelEvent(Code.EPOCH_OPENED, detail="lost_ranges=1"))
+            self.disk = None
+        self.listing = Marks(self.listing.all(), on=self.marks)
+        self.listing.start(_instant(self.now))
+        self._happen(PanelEvent(chance.choice((Code.BOOT, Code.PANEL_RESET))))
+
     def _outages(self, into: list[tuple[float, float]], share: float) -> None:
         at = 100_000.0
         while len(into) < 400:
             at += self.chance.expovariate(share / (8 * 3600))
             length = self.chance.choice((20.0, 80.0, 400.0, 4000.0, 3 * 3600.0))
+            if self.faults and into is self.line_down and self.chance.random() < 0.02:
+                length = 30 * 3600.0  # longer than anything redials for
             into.append((at, at + length))
             at += length + 60.0
 
@@ -162,7 +242,7 @@ class Premises:
             acked = came + 0.1 if self.policy == "fallback" and waits else math.inf
             ready = self.now + waits
             rank = int(priority_of(event.code))
-            self.queue.append((rank, seq, self.truth, event, ready, acked))
+            self.queue.append(_Owed(rank, self.epoch, seq, self.truth, event, ready, acked))
 
     def _journal(self, event: PanelEvent, at: float, truth: int) -> tuple[int, float]:
         """A Record, and when it first arrives."""
@@ -178,51 +258,72 @@ class Premises:
             came += chance.choice((6.0, 40.0))  # lost once, sent again
         stamped = at + self.clock_off
         err_s = 0.2 + (abs(self.clock_off) if self.clock_known else 0.0)
-        self.journaled.append((at, self.seq))
-        self._arrive(came, Arrival(PATH_MQTT, event, truth, stamped, err_s, self.seq))
+        self.journaled.append((at, self.epoch, self.seq))
+        recorded = self.disk is None
+        numbers = self.epoch, self.seq, None, recorded
+        self._arrive(came, Arrival(PATH_MQTT, event, truth, stamped, err_s, *numbers))
         return self.seq, came
 
     def _phone_until(self, until: float) -> None:
         """Calls as long as something is owed, when the panel's own redial lets them begin."""
-        while self.queue:
-            fresh = min(self.queue, key=lambda one: (one[1] in self.matured, one[4]))
-            starts = [self._start(one) for one in self.queue if one[1] in self.matured]
-            if fresh[1] not in self.matured and fresh[4] <= min([until, *starts]):
-                self.matured.add(fresh[1])
-                self.redial.fresh(fresh[0], _instant(fresh[4]))
+        while self.queue or self.listing.call_at is not None:
+            if self._mark_alone(until):
+                continue
+            if not self.queue:
+                return
+            fresh = min(self.queue, key=lambda one: (one.name in self.matured, one.ready))
+            starts = [self._start(one) for one in self.queue if one.name in self.matured]
+            if fresh.name not in self.matured and fresh.ready <= min([until, *starts]):
+                self.matured.add(fresh.name)
+                self.redial.fresh(fresh.rank, _instant(fresh.ready))
                 continue
             if not starts or min(starts) > until:
                 return
             at = self._up(min(starts), self.line_down)
-            self.queue = [one for one in self.queue if one[5] > at]
-            if any(one[1] in self.matured for one in self.queue):
+            self.queue = [one for one in self.queue if one.acked > at]
+            if any(one.name in self.matured for one in self.queue):
                 self._call(at + self.chance.uniform(6, 14))
 
-    def _start(self, item: tuple[int, int, int, PanelEvent, float, float]) -> float:
-        return max(item[4], self.redial.may_start_at(item[0]) / NS_PER_S)
+    def _mark_alone(self, until: float) -> bool:
+        """A call for the mark of an alarm, when nothing else calls before."""
+        if self.listing.call_at is None:
+            return False
+        may = max(self.listing.call_at, self.redial.may_start_at(int(Priority.TEST)))
+        at = self._up(may / NS_PER_S, self.line_down)
+        if at > until or any(one.ready <= at for one in self.queue):
+            return False
+        self._call(at + self.chance.uniform(6, 14))
+        return True
+
+    def _start(self, item: _Owed) -> float:
+        return max(item.ready, self.redial.may_start_at(item.rank) / NS_PER_S)
 
     def _call(self, at: float) -> None:
         chance = self.chance
         self.calls += 1
         call, index, dropped, delivered = f"c{self.calls}", 0, False, False
         bad = chance.random() < 0.2
+        self.listing.call_begins(alone=not any(one.ready <= at for one in self.queue))
         while not dropped:
-            waiting = sorted(one for one in self.queue if one[4] <= at)
+            waiting = [one for one in self.queue if one.ready <= at]
             if not waiting:
                 break
-            item = waiting[0]
-            _, seq, truth, event, _, _ = item
-            key = OwedKey(1, seq, "", item[0], event.zone)
+            item = _first(waiting)
+            if self.listing.full(item.rank):
+                at, dropped = self._mark(at + 4.0, call, index, bad=bad)
+                index += 1
+                continue
+            key = OwedKey(item.epoch, item.seq, "", item.rank, item.event.zone)
             kissed = False
             for _ in range(4):
                 at += 3.0
+                self.listing.sending(key)
                 dropped = chance.random() < (0.08 if bad else 0.005)
                 if dropped:
                     break
-                self.unmarked.sent(key)
                 heard = chance.random() < (0.8 if bad else 0.99)
                 if heard:
-                    self._report(at, event, truth, call, index)
+                    self._report(at, item.event, item.truth, call, index)
                     index += 1
                     if chance.random() < (0.75 if bad else 0.98):
                         kissed = True
@@ -231,11 +332,14 @@ class Premises:
                 dropped = True
                 break
             delivered = True
-            self.unmarked.kissed(key)
+            self.listing.kissed(key, item.event)
             self.queue.remove(item)
-        while self.marks and not dropped and self.unmarked:
+            self.settled = item
+        while not dropped and self.listing.wanted:
             at, dropped = self._mark(at + 4.0, call, index, bad=bad)
             index += 1
+        self.busy_until = max(self.busy_until, at)
+        self.listing.call_over(_instant(at))
         if dropped:
             self.redial.failed(_instant(at), delivered=delivered)
         else:
@@ -244,7 +348,7 @@ class Premises:
     def _mark(self, at: float, call: str, index: int, *, bad: bool) -> tuple[float, bool]:
         """PHONE_BATCH into the journal, its mark over the line. When it ended; the call dropped."""
         chance = self.chance
-        event = batch_event(self.unmarked.batch())
+        event = self.listing.event()
         seq, _ = self._journal(event, at, 0)
         for _ in range(4):
             at += 3.0
@@ -253,7 +357,7 @@ class Premises:
             if chance.random() < (0.8 if bad else 0.99):
                 self._report(at, PanelEvent(MARK_CODE), 0, call, index, seq % MARK_MODULUS)
                 if chance.random() < (0.75 if bad else 0.98):
-                    self.unmarked.marked(event)
+                    self.listing.marked(event)
                     return at, False
         return at, True
 
@@ -269,7 +373,7 @@ class Premises:
         phone = PhoneCall(
             "rx-1", "l1", call, index, "1234", "contact_id", UtcTime(round(at * S)), mark=mark
         )
-        arrival = Arrival(PATH_PHONE, event, truth, at - 47, 43.0, 0, phone)
+        arrival = Arrival(PATH_PHONE, event, truth, at - 47, 43.0, phone=phone)
         self._arrive(at + self.chance.choice((0.1, 0.1, 0.1, 2.0)), arrival)
 
     def _supervise(self) -> None:
@@ -281,17 +385,23 @@ class Premises:
                     self._arrive(at, Arrival(PATH_CENTRE, event, 0, at, 0))
 
     def _heartbeats(self) -> None:
-        """The first one 5 s after a report by phone, if it arrives (intake/supervision.py)."""
+        """The first one 5 s after a report by phone that arrives, or that of the next connection
+        (intake/supervision.py).
+        """
         journaled = sorted(self.journaled)
         beats: set[float] = set()
         for at, _, arrival in self.arrivals:
             if arrival.path == PATH_PHONE:
-                beats.add(self.phase + math.ceil((at + 5.0 - self.phase) / BEAT_S) * BEAT_S)
+                beat = self.phase + math.ceil((at + 5.0 - self.phase) / BEAT_S) * BEAT_S
+                up = self._up(beat, self.mqtt_down)
+                beats.add(beat if up == beat else up + 0.03)
         for beat in sorted(beats):
-            sent = bisect.bisect(journaled, (beat, math.inf))
-            if self._up(beat, self.mqtt_down) == beat and sent:
-                newest = max(seq for _, seq in journaled[:sent][-50:])
-                detail = f"epoch=1;seq={newest}"
+            sent = bisect.bisect(journaled, (beat, math.inf, 0))
+            started = self.starts[bisect.bisect(self.starts, beat) - 1]
+            dead = any(one - 6.0 < beat < one for one in self.starts)
+            if sent and not dead:
+                _, epoch, seq = journaled[sent - 1]
+                detail = f"epoch={epoch};seq={seq};up_s={beat - started:.1f};under_way_s=0.0"
                 event = PanelEvent(Code.PATH_PROVEN, Qualifier.STATUS, detail=detail)
                 self._arrive(beat + 0.05, Arrival(PATH_CENTRE, event, 0, beat, 0))
 

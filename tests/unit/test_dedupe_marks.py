@@ -5,10 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from collector.dedupe import Effect, Joined, Repeated, Retired
+from collector.dedupe.calls import Calls, Told
+from collector.dedupe.seen import Seen
 from collector.records.signal import PATH_CENTRE, PATH_PHONE, PhoneCall
 from protocols.instants import UtcTime
 from protocols.panel_event import Code, PanelEvent, Qualifier
-from protocols.phone_batch import MARK_CODE, Batch, Sent, batch_event
+from protocols.phone_batch import MARK_CODE, MAX_SENT, Batch, Sent, batch_event
 from tests.unit.test_dedupe_joining import T0, TRIP, S, joins, opens
 from tests.unit.test_dedupe_joining import Centre as Bare
 
@@ -38,9 +40,11 @@ class Centre(Bare):
     def mark(self, received_s: float, number: int, call: str = "c1") -> list[Effect]:
         return self.told(received_s, PanelEvent(MARK_CODE), call, number)
 
-    def batch(self, seq: int, received_s: float, *sent: int) -> list[Effect]:
+    def batch(
+        self, seq: int, received_s: float, *sent: int, at_s: float | None = None
+    ) -> list[Effect]:
         event = batch_event(Batch(tuple(Sent(1, one, True) for one in sent)))
-        return self.mqtt(seq, received_s, received_s, event)
+        return self.mqtt(seq, received_s if at_s is None else at_s, received_s, event)
 
     def up(self, received_s: float, seq: int) -> list[Effect]:
         event = PanelEvent(Code.PATH_PROVEN, Qualifier.STATUS, detail=f"epoch=1;seq={seq}")
@@ -117,7 +121,7 @@ def test_a_mark_that_only_its_own_record_is_missing_for_needs_no_network() -> No
     assert centre.mark(27, 2) == []
     assert opens(centre.lost(50, Qualifier.NEW)) == [4]
     centre.lost(7200, Qualifier.RESTORE)
-    assert joins(centre.batch(2, 7201, 1)) == [(1, 2)]
+    assert joins(centre.batch(2, 7201, 1, at_s=24)) == [(1, 2)]
 
 
 def test_an_old_record_hides_no_new_report_of_a_panel_that_phones_only_when_it_must() -> None:
@@ -141,7 +145,7 @@ def test_a_report_is_shown_and_its_record_hours_later_joins_by_the_mark() -> Non
     assert opens(centre.told(100)) == [3]
     centre.mark(107, 3)
     centre.lost(7200, Qualifier.RESTORE)
-    assert centre.batch(3, 7200.1, 2) == []
+    assert centre.batch(3, 7200.1, 2, at_s=104) == []
     assert joins(centre.mqtt(2, 50, 7201)) == [(3, 7)]
     assert [one for one in centre.effects if isinstance(one, Retired)] == []
 
@@ -161,6 +165,42 @@ def test_a_mark_nobody_heard_is_made_up_for_by_the_next() -> None:
     assert [one for one in centre.effects if isinstance(one, Joined)][-1].occurrence_id > 2
 
 
+def test_the_number_of_a_mark_may_come_again_in_another_epoch() -> None:
+    centre = Centre()
+    centre.mqtt(1, 0, 1)
+    centre.batch(97, 24, 1)
+    centre.lost(50_000, Qualifier.NEW)
+    assert opens(centre.told(50_100)) == [4]
+    assert centre.mark(50_107, 97) == [], "the list of that number is of long ago"
+
+
+def test_a_full_list_may_be_followed_by_another_and_proves_nothing_by_itself() -> None:
+    for count, known in ((MAX_SENT - 1, 1), (MAX_SENT, 0)):
+        calls = Calls()
+        sent = tuple(Sent(1, seq, True) for seq in range(1, count + 1))
+        record = Seen(0, (0, 0, 0, 0), 0, 10 * S, 10 * S, 1, 70, "", ())
+        calls.note_batch(Batch(sent), record)
+        calls.add(Told(1, (130, 1, 1, 3), 5 * S, 5 * S, 1))
+        calls.add(Told(2, (780, 1, 0, 0), 9 * S, 9 * S, 1, mark=70))
+        assert len(calls.segments()) == known
+
+
+def test_what_was_sent_again_after_a_kill_is_not_taken_for_what_the_list_has_more() -> None:
+    centre = Centre()
+    centre.lost(0, Qualifier.NEW)
+    assert opens(centre.told(20)) == [2]
+    centre.mark(27, 2)
+    other = PanelEvent(code=Code.PERIMETER, area=1, zone=3)
+    assert opens(centre.told(120, call="c2")) == [4]
+    assert opens(centre.told(123, other, call="c2")) == [5]
+    centre.mark(130, 5, call="c2")
+    centre.lost(900, Qualifier.RESTORE)
+    centre.batch(2, 901, 1, at_s=24)
+    assert centre.batch(5, 901, 1, 3, at_s=127) == [Retired(4, (2,))], "Record 3 says the other"
+    centre.mqtt(1, 0, 902)
+    assert joins(centre.mqtt(3, 115, 903, other)) == [(5, 11)]
+
+
 def test_a_missing_record_that_is_no_list_leaves_doubt_at_the_mark() -> None:
     centre = Centre()
     centre.mqtt(1, 0, 1, HOLDUP)
@@ -177,4 +217,4 @@ def test_a_report_that_is_certainly_nothing_new_leaves_after_a_day() -> None:
     assert centre.told(20) == []
     assert centre.wait(3600) == []
     (last,) = centre.wait(2 * 86_400)
-    assert last == Repeated(3, (1, 2))
+    assert last == Repeated(3, (2, 1))
