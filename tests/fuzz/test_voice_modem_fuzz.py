@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import re
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.voice_modem import answers, samples
+from protocols.voice_modem.answers import FINAL, Reply
+from protocols.voice_modem.bringing_up import Abilities, Unfit, Wanted, bring_up
+from protocols.voice_modem.dialogue import Dialogue
 from protocols.voice_modem.samples import JUDGED_BYTES, Coding, Unpack
 from protocols.voice_modem.stream import END, Unshield, shield
 
@@ -72,3 +78,91 @@ def test_any_line_has_a_documented_outcome(line: str) -> None:
     assert volts is None or 0 <= volts < 1000
     chosen = samples.choose(samples.formats_of([line, line]), 921_600)
     assert chosen is None or chosen.coding in Coding
+
+
+WORDS = (
+    *(result.value.encode() for result in answers.Result),
+    *(b'128,"8-BIT LINEAR",(7200,8000)', b'5,"G.711A",8,0,(8000),(0),(0)', b"2;ADPCM;2;0;(9600)"),
+    *(
+        b"NMBR = 02155512345",
+        b"+VCID: NMBR=P",
+        b"48.20",
+        b"-TRV: 1.4",
+        b"CONNECT 33600",
+        b"AT+VSM=?",
+    ),
+    *(b"\x10\x03", b"\x10R", b"\x10X", b"\x10.", b"\x10\x10", b"\x10", b"\r", b"\n", b"\xff\x00"),
+)
+TRANSCRIPTS = 3000
+MOST_COMMANDS = 60
+
+
+HONEST = b'\r\n128,"8-BIT LINEAR",(7200,8000)\r\n\r\nOK\r\n'
+
+
+def transcript(dice: random.Random, honesty: float) -> bytes:
+    """What a modem might send in answer to one command: sense, nonsense, and both in pieces."""
+    if dice.random() < honesty:
+        return HONEST
+    said = bytearray()
+    for _ in range(dice.randrange(6)):
+        word = dice.choice(WORDS)
+        if dice.random() < 0.2:
+            word = word[dice.randrange(len(word)) :]
+        said += dice.choice((b"\r\n", b"", b"\n", dice.randbytes(dice.randrange(20)))) + word
+        if dice.random() < 0.8:
+            said += b"\r\n"
+    if dice.random() < 0.5:
+        said += b"\r\nOK\r\n"
+    return bytes(said)
+
+
+def test_a_hostile_modem_is_fit_or_unfit_and_never_more() -> None:
+    """3,000 modems answer a whole bringing-up and a call with whatever they like."""
+    outcomes: Counter[str] = Counter()
+    for seed in range(TRANSCRIPTS):
+        dice = random.Random(seed)
+        honesty = dice.choice((0.0, 0.5, 0.9))
+        dialogue = Dialogue()
+
+        def answered(
+            dialogue: Dialogue = dialogue, dice: random.Random = dice, honesty: float = honesty
+        ) -> Reply:
+            dialogue.commanded()
+            said = transcript(dice, honesty)
+            while said:
+                cut = dice.randint(1, len(said))
+                dialogue.feed(said[:cut])
+                said = said[cut:]
+                reply = dialogue.reply()
+                if reply is not None:
+                    assert reply.result in FINAL
+                    dialogue.feed(said)
+                    return reply
+            return dialogue.given_up()
+
+        asking = bring_up(Wanted("/dev/m", 115_200, ("AT+INIT",), caller_id=True))
+        asked = [next(asking)]
+        while True:
+            assert len(asked) <= MOST_COMMANDS
+            assert re.fullmatch(r"AT[ -~]*", asked[-1])
+            dialogue.leave_stream()
+            try:
+                asked.append(asking.send(answered()))
+            except StopIteration as over:
+                outcome = over.value
+                break
+        assert isinstance(outcome, Abilities | Unfit)
+        assert isinstance(outcome, Abilities) or outcome.text.startswith("/dev/m: ")
+        outcomes[type(outcome).__name__] += 1
+        for _ in range(5):  # and a call
+            answered()
+            rings, caller = dialogue.rung()
+            assert rings >= 0
+            assert caller is None or caller == "" or caller.strip("+").isdigit()
+            audio, codes, ended = dialogue.stream()
+            assert ended or dialogue.streaming
+            assert 0x10 not in codes
+            assert len(audio) < 4096
+    # both ends of the road were walked, or this has shown nothing
+    assert min(outcomes["Abilities"], outcomes["Unfit"]) > TRANSCRIPTS / 20, outcomes

@@ -18,8 +18,6 @@ import pytest
 
 from collector.adapters.receiver_file import ReceiverConfigError, load
 from hil.drivers.voice_modem import CalledModem
-from protocols.voice_modem.answers import caller_in, volts_in
-from protocols.voice_modem.samples import Coding, Unpack, to_bytes
 from tests.support.audio_panel import AudioPanel, dtmf
 from tests.support.receiver_here import comes, receiver_here
 from tests.support.reception_line import block_of
@@ -289,16 +287,3 @@ def test_the_file_says_what_is_wrong_with_a_modem(tmp_path: Path) -> None:
         path.write_text(HEAD + tables)
         with pytest.raises(ReceiverConfigError, match=text):
             load(path)
-
-
-def test_what_a_modem_says() -> None:
-    assert caller_in("NMBR = 02155512345") == "02155512345"
-    assert caller_in("NMBR=P") == ""
-    assert caller_in("+VCID: NMBR = +8613800001111") == "+8613800001111"
-    assert caller_in("RING") is None
-    assert volts_in("48.20") == 48.2
-    assert volts_in("x48.20") is None
-    unpack = Unpack(Coding.LINEAR_16)
-    data = to_bytes(unpack.feed(b"\x01\x02\x03\x04"), Coding.LINEAR_16)
-    pieces = [unpack.feed(bytes((byte,))) for byte in data]
-    assert [int(each) for piece in pieces for each in piece] == [0x0201, 0x0403]
