@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
@@ -10,7 +12,7 @@ from typing import Final, Protocol
 from collector import CollectorError
 from collector.adapters.automation_port import AutomationPort, OnState, Transport
 from collector.adapters.automation_serial import SerialLine, SerialTransport
-from collector.adapters.automation_tcp import TcpClient, TcpServer
+from collector.adapters.automation_tcp import TcpClient, TcpServer, networks
 from collector.adapters.receiver_config import HardwareConfig, address
 from collector.adapters.spool_frames import Frame
 from collector.adapters.spool_sqlite import What
@@ -32,7 +34,7 @@ DIALECTS: Final[Mapping[str, Callable[[Accounts], Dialect]]] = {
     "bosch-sia": lambda accounts: BoschSia(accounts=accounts),
     "bosch-sia-unchecked": lambda accounts: BoschSia(check=False, accounts=accounts),
 }
-"""`dialect` in `receiver.toml`. `bosch-sia-unchecked`: should a receiver's CRC not be DC-09's."""
+"""`dialect` in `receiver.toml`. `bosch-sia-unchecked`: should a receiver's CRC be another."""
 
 
 class Keep(Protocol):
@@ -61,6 +63,8 @@ class Frames(Protocol):
         ...
 
 
+MINUTE_S: Final = 60.0
+MOST_NOTES: Final = 10
 _log = logging.getLogger(__name__)
 
 
@@ -86,10 +90,12 @@ class HardwareReceivers:
         self._keep = keep
         self._frames = frames
         self._utc_now = utc_now
-        self._servers: list[TcpServer] = []
+        self._servers: dict[str, TcpServer] = {}
+        self._notes: dict[str, Notes] = {}
         self._ports: dict[str, AutomationPort] = {}
         for config in configs:
             dialect, transport = dialect_of(config, accounts), self._transport_of(config)
+            self._notes[config.name] = Notes(config.name)
             times = Policy() if policy is None else policy
             if config.listen:  # some senders connect anew for each message: silence decides
                 times = replace(times, gone_s=times.lost_s)
@@ -99,7 +105,7 @@ class HardwareReceivers:
                 transport,
                 self._taken,
                 on_state,
-                on_malformed=_note,
+                on_malformed=self._note,
                 on_settled=self._settled,
                 kept=() if frames is None else frames.frames(config.name),
                 policy=times,
@@ -114,7 +120,7 @@ class HardwareReceivers:
         """End all ports. What was not acknowledged stays in the receivers."""
         for port in self._ports.values():
             port.stop()
-        for server in self._servers:
+        for server in self._servers.values():
             server.shut()
 
     def states(self) -> dict[str, str]:
@@ -123,7 +129,13 @@ class HardwareReceivers:
 
     def listening(self) -> list[int]:
         """Port numbers of those that listen, in order."""
-        return [server.port for server in self._servers]
+        return [server.port for server in self._servers.values()]
+
+    def counts(self, name: str) -> dict[str, int]:
+        """What is worth knowing of one: repeats, malformed, held, connections refused."""
+        server = self._servers.get(name)
+        refused = {} if server is None or not server.refused else {"refused": server.refused}
+        return self._ports[name].counts | refused
 
     def _transport_of(self, config: HardwareConfig) -> Transport:
         if config.device:
@@ -138,14 +150,17 @@ class HardwareReceivers:
         if config.connect:
             return TcpClient(*place)
         try:
-            server = TcpServer(*place, frozenset(config.allow))
+            server = TcpServer(*place, allowed_of(config))
         except OSError as error:
             raise HardwareError(
                 f"hardware {config.name}: cannot listen on {config.listen}: {error.strerror};"
                 " choose an address of this machine and a port nobody uses"
             ) from error
-        self._servers.append(server)
+        self._servers[config.name] = server
         return server
+
+    def _note(self, name: str, bad: Malformed) -> None:
+        self._notes[name].take(bad, time.monotonic())
 
     def _settled(self, name: str) -> None:
         if self._frames is not None:
@@ -179,5 +194,55 @@ def dialect_of(config: HardwareConfig, accounts: Accounts) -> Dialect:
     return make(accounts)
 
 
-def _note(name: str, bad: Malformed) -> None:
-    _log.warning("%s: %s (%s): %r", name, bad.reason, bad.clause, bad.raw)
+def allowed_of(config: HardwareConfig) -> tuple[str, ...]:
+    """Who may connect. Raises HardwareError for what is no address, and for a port that the whole
+    network could reach: these formats know no password, so anyone could tell and hide alarms.
+    """
+    place = address(config.listen)
+    try:
+        networks(config.allow)
+    except ValueError as error:
+        raise HardwareError(
+            f"hardware {config.name}: allow: {error}; write addresses and networks such as"
+            " 192.168.7.20 or 192.168.7.0/24"
+        ) from error
+    if place is not None and not config.allow and not _is_here(place[0]):
+        raise HardwareError(
+            f"hardware {config.name}: listen = {config.listen!r} without `allow`: whoever reaches"
+            " this port could tell and hide alarms; name the receiver, such as"
+            ' allow = ["192.168.7.20"]'
+        )
+    return config.allow
+
+
+def _is_here(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Notes:
+    """What one receiver's line says of unreadable bytes in the log: a few of each minute, then how
+    many there were, for noise and foes send more than a disk holds.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._from_s = 0.0
+        self._told = 0
+        self._silent = 0
+
+    def take(self, bad: Malformed, now_s: float) -> None:
+        """Log it, or count it."""
+        if now_s > self._from_s + MINUTE_S:
+            if self._silent:
+                _log.warning("%s: %d more pieces could not be read", self._name, self._silent)
+            self._from_s, self._told, self._silent = now_s, 0, 0
+        if self._told >= MOST_NOTES:
+            self._silent += 1
+            return
+        self._told += 1
+        _log.warning("%s: %s (%s): %r", self._name, bad.reason, bad.clause, bad.raw)

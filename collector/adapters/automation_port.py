@@ -42,6 +42,11 @@ class Transport(Protocol):
         """`open` waits for the other side: after a hang-up it may be called again at once."""
         ...
 
+    @property
+    def may_be_dead(self) -> bool:
+        """The other side may be gone without a sign: after long silence it is opened anew."""
+        ...
+
     def open(self, timeout_s: float) -> bool:
         """Open, or wait for the other side to; False: not within `timeout_s`, ask again."""
         ...
@@ -51,7 +56,7 @@ class Transport(Protocol):
         ...
 
     def write(self, data: bytes) -> None:
-        """Send all of it."""
+        """Send all of it without waiting; OSError when it cannot be, and the link begins anew."""
         ...
 
     def close(self) -> None:
@@ -82,6 +87,7 @@ class AutomationPort:
     ) -> None:
         self.name = name
         self._machine = Automation(dialect, policy)
+        self._idle_s = (Policy() if policy is None else policy).lost_s
         self._machine.remember(kept, _now())
         self._on_settled = on_settled
         self._transport = transport
@@ -92,6 +98,7 @@ class AutomationPort:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"automation-{name}", daemon=True)
         self._state = "closed"
+        self._unsent: OSError | None = None
 
     @property
     def state(self) -> str:
@@ -99,9 +106,11 @@ class AutomationPort:
         return self._state
 
     @property
-    def counts(self) -> tuple[int, int]:
-        """(repeats, malformed) so far."""
-        return self._machine.repeats, self._machine.malformed
+    def counts(self) -> dict[str, int]:
+        """Frames known from before, unreadable, and not taken for want of room, so far."""
+        machine = self._machine
+        told = {"repeats": machine.repeats, "malformed": machine.malformed, "held": machine.held}
+        return {name: count for name, count in told.items() if count}
 
     def start(self) -> None:
         """Open the transport and keep it open, for ever retrying, until `stop`."""
@@ -138,19 +147,33 @@ class AutomationPort:
                 self._talk()
             except OSError as error:
                 cause = error.strerror or str(error) or type(error).__name__
-                self._step(partial(self._machine.disconnected, cause))
-                wait_s = self._pause(wait_s, error)
+                wait_s = self._gone(cause, wait_s, error)
+            except Exception as error:  # noqa: BLE001 - a fault of ours must not end reception
+                _log.exception("%s: the link is begun anew", self.name)
+                wait_s = self._gone(f"fault in the program: {error!r}", wait_s, error)
             finally:
                 self._transport.close()
 
     def _talk(self) -> None:
+        heard = time.monotonic()
+        self._unsent = None
         while not self._stop.is_set():
+            if self._unsent is not None:
+                raise self._unsent
             data = self._transport.read(READ_S)
             if data:
+                heard = time.monotonic()
                 self._step(partial(self._machine.receive, data))
             self._step(self._machine.tick)
+            if self._transport.may_be_dead and time.monotonic() > heard + self._idle_s:
+                # A receiver that was started anew knows nothing of the connection we still hold.
+                raise OSError("silent, opened anew")
 
-    def _pause(self, wait_s: float, error: OSError) -> float:
+    def _gone(self, cause: str, wait_s: float, error: Exception) -> float:
+        self._step(partial(self._machine.disconnected, cause))
+        return self._pause(wait_s, error)
+
+    def _pause(self, wait_s: float, error: Exception) -> float:
         """Who called us may call again at once; what we open ourselves is tried ever slower."""
         hung_up = isinstance(error, ConnectionError)
         if hung_up and self._transport.waits:
@@ -172,15 +195,16 @@ class AutomationPort:
 
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
-            if isinstance(effect, Send):
+            if isinstance(effect, Send) and self._unsent is None:
                 try:
                     if effect.settles:
                         self._on_settled(self.name)
                     self._transport.write(effect.data)
                 except CollectorError as error:
                     _log.error("%s: not acknowledged: %s", self.name, error)
-                except OSError as error:  # the reading side sees it too and opens anew
+                except OSError as error:
                     _log.warning("%s: answer not sent: %s", self.name, error)
+                    self._unsent = error
 
     def _tell(self, effect: Effect) -> None:
         match effect:

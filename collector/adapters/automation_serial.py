@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
+import termios
 from dataclasses import dataclass, field
+from typing import Final
 
 import serial
+
+READ_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,35 +37,51 @@ class SerialTransport:
         """We open the device ourselves."""
         return False
 
+    @property
+    def may_be_dead(self) -> bool:
+        """A device that is gone says so."""
+        return False
+
     def open(self, timeout_s: float) -> bool:
         """Open the device for ourselves alone."""
-        self._port = serial.Serial(
-            self.line.device,
-            baudrate=self.line.baud,
-            bytesize=self.line.data_bits,
-            parity=self.line.parity,
-            stopbits=self.line.stop_bits,
-            timeout=0,
-            write_timeout=2,
-            exclusive=True,
-        )
+        line = self.line
+        try:
+            self._port = serial.Serial(
+                line.device,
+                baudrate=line.baud,
+                bytesize=line.data_bits,
+                parity=line.parity,
+                stopbits=line.stop_bits,
+                timeout=0,
+                exclusive=True,
+            )
+        except (ValueError, termios.error) as error:
+            mode = f"{line.baud} {line.data_bits}{line.parity}{line.stop_bits}"
+            raise OSError(f"{line.device} cannot be set to {mode}: {error}") from error
         return True
 
     def read(self, timeout_s: float) -> bytes:
         """What has come within `timeout_s`."""
-        port = self._opened()
-        poll = select.poll()
-        poll.register(port.fileno(), select.POLLIN)
+        number = self._opened().fileno()
+        poll = select.poll()  # pyserial's select knows no file beyond the 1024th
+        poll.register(number, select.POLLIN)
         if not poll.poll(timeout_s * 1000):
             return b""
-        data = bytes(port.read(max(1, port.in_waiting)))
+        data = b""
+        with contextlib.suppress(BlockingIOError):
+            data = os.read(number, READ_BYTES)
         if not data:
             raise ConnectionResetError(f"{self.line.device} is gone")
         return data
 
     def write(self, data: bytes) -> None:
-        """Send all of it."""
-        self._opened().write(data)
+        """Send all of it, without waiting: the thread that writes commits for all lines."""
+        number = self._opened().fileno()
+        sent = 0
+        with contextlib.suppress(BlockingIOError):
+            sent = os.write(number, data)
+        if sent < len(data):
+            raise TimeoutError(f"{self.line.device} takes no answer")
 
     def close(self) -> None:
         """Close; never raises."""

@@ -42,6 +42,11 @@ class PtyTransport:
         """The other side opens the device."""
         return True
 
+    @property
+    def may_be_dead(self) -> bool:
+        """It is held at both ends."""
+        return False
+
     def open(self, timeout_s: float) -> bool:
         """It is always open: the slave end is held, so that nobody's closing hangs up."""
         return True

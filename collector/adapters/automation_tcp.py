@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import select
 import socket
+import struct
+from collections.abc import Iterable
 from typing import Final
 
 CONNECT_S: Final = 5.0
-WRITE_S: Final = 2.0
 READ_BYTES: Final = 4096
+KEEP_IDLE_S: Final = 30
+KEEP_EVERY_S: Final = 10
+KEEP_TRIES: Final = 3
+"""A receiver that lost its power is found out within a minute, though we have nothing to send."""
+
+UNREAD_BYTES: Final = 4096
+"""Room for answers that nobody reads: thousands of them, and a receiver has one under way."""
+
+Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+
+
+def networks(allowed: Iterable[str]) -> Networks:
+    """Addresses and networks. Raises ValueError that names what is neither."""
+    return tuple(ipaddress.ip_network(each.strip()) for each in allowed)
 
 
 class TcpClient:
@@ -24,11 +40,19 @@ class TcpClient:
         """We connect."""
         return False
 
+    @property
+    def may_be_dead(self) -> bool:
+        """What we hold may be the connection of a receiver that was started anew."""
+        return True
+
     def open(self, timeout_s: float) -> bool:
         """Connect."""
-        opened = socket.create_connection(self._peer, timeout=max(timeout_s, CONNECT_S))
+        try:
+            opened = socket.create_connection(self._peer, timeout=max(timeout_s, CONNECT_S))
+        except UnicodeError as error:
+            raise OSError(f"{self._peer[0]!r} is no name of a machine") from error
         opened.settimeout(None)
-        _keep_alive(opened)
+        _set_up(opened)
         self._socket = opened
         return True
 
@@ -37,7 +61,7 @@ class TcpClient:
         return _read(_opened(self._socket), timeout_s)
 
     def write(self, data: bytes) -> None:
-        """Send all of it."""
+        """Send all of it, now."""
         _write(_opened(self._socket), data)
 
     def close(self) -> None:
@@ -48,16 +72,20 @@ class TcpClient:
 
 class TcpServer:
     """A Transport (automation_port): the receiver connects. One at a time; a new connection takes
-    the place of the old, which is mostly half-open then. `allowed`: addresses of receivers, empty
-    for any; these formats have no other authentication.
+    the place of the old, which is mostly half-open then. `allowed`: addresses and networks of
+    receivers, empty for any; these formats have no other authentication. ValueError for what is
+    none. `refused` counts others' connections, `refused_last` is where the last came from.
     """
 
-    def __init__(self, host: str, port: int, allowed: frozenset[str] = frozenset()) -> None:
-        self._allowed = allowed
-        self._listener = socket.create_server((host, port), backlog=4)
+    def __init__(self, host: str, port: int, allowed: Iterable[str] = ()) -> None:
+        self._allowed = networks(allowed)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, port), family=family, backlog=4)
         self._listener.setblocking(False)
         self._socket: socket.socket | None = None
         self._next: socket.socket | None = None
+        self.refused = 0
+        self.refused_last = ""
 
     @property
     def port(self) -> int:
@@ -68,6 +96,11 @@ class TcpServer:
     def waits(self) -> bool:
         """The receiver connects."""
         return True
+
+    @property
+    def may_be_dead(self) -> bool:
+        """A receiver started anew connects anew."""
+        return False
 
     def open(self, timeout_s: float) -> bool:
         """Wait for a receiver to connect."""
@@ -91,7 +124,7 @@ class TcpServer:
         return b""
 
     def write(self, data: bytes) -> None:
-        """Send all of it."""
+        """Send all of it, now."""
         _write(_opened(self._socket), data)
 
     def close(self) -> None:
@@ -108,14 +141,21 @@ class TcpServer:
     def _accept(self) -> socket.socket | None:
         try:
             accepted, (address, *_) = self._listener.accept()
-        except BlockingIOError:
+        except OSError:  # gone again, or no file left for it: no fault of the one connected
             return None
-        if self._allowed and address not in self._allowed:
+        if not self._is_allowed(address):
+            self.refused += 1
+            self.refused_last = address
             _close(accepted)
             return None
         accepted.setblocking(True)
-        _keep_alive(accepted)
+        _set_up(accepted)
         return accepted
+
+    def _is_allowed(self, address: str) -> bool:
+        here = ipaddress.ip_address(address.partition("%")[0])
+        mapped = getattr(here, "ipv4_mapped", None)
+        return not self._allowed or any((mapped or here) in each for each in self._allowed)
 
 
 def _opened(one: socket.socket | None) -> socket.socket:
@@ -143,15 +183,24 @@ def _read(one: socket.socket, timeout_s: float) -> bytes:
 
 
 def _write(one: socket.socket, data: bytes) -> None:
-    poll = select.poll()
-    poll.register(one, select.POLLOUT)
-    if not poll.poll(WRITE_S * 1000):
-        raise TimeoutError("the receiver takes no answer")
-    one.sendall(data)
+    """At once or not at all: the thread that writes is the one that commits for all lines. Who has
+    left so many answers unread that no room is left reads none, and is cut off.
+    """
+    try:
+        sent = one.send(data, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        sent = 0
+    if sent < len(data):
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raise ConnectionResetError("the receiver takes no answer")
 
 
-def _keep_alive(one: socket.socket) -> None:
+def _set_up(one: socket.socket) -> None:
     one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEP_IDLE_S)
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEP_EVERY_S)
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEP_TRIES)
     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 

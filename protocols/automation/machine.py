@@ -95,6 +95,7 @@ class Automation:
         self._up: bool | None = None
         self._heard_at: Instant | None = None
         self._gone: tuple[str, Instant] | None = None
+        self._unread = ""
         self.repeats = 0
         self.malformed = 0
         self.held = 0
@@ -181,14 +182,14 @@ class Automation:
         if self._gone is not None:
             ends.append((self._gone[0], later(self._gone[1], self._policy.gone_s)))
         if self._heard_at is not None:
-            ends.append(("silent", later(self._heard_at, self._policy.lost_s)))
+            cause = f"nothing readable comes: {self._unread}" if self._unread else "silent"
+            ends.append((cause, later(self._heard_at, self._policy.lost_s)))
         return ends
 
     def _frame(self, frame: bytes, now: Instant) -> list[Effect]:
         reading = self._read(frame, now)
         if isinstance(reading, Bad):
-            self.malformed += 1
-            bad = Malformed(reading.reason + hint(frame), reading.clause, frame[:MAX_SHOWN])
+            bad = self._malformed(reading.reason, reading.clause, frame)
             return [bad, *self._ask_again(reading.nak)]
         effects = self._heard(now)
         if isinstance(reading, Beat):
@@ -272,6 +273,7 @@ class Automation:
 
     def _heard(self, now: Instant) -> list[Effect]:
         self._naks = 0
+        self._unread = ""
         self._heard_at = now
         was, self._up = self._up, True
         return [] if was else [Back()]
@@ -285,12 +287,15 @@ class Automation:
     def _noise(self, pieces: list[Noise]) -> list[Effect]:
         effects: list[Effect] = []
         for noise in pieces:
-            self.malformed += 1
-            reason = noise.reason + hint(noise.raw)
-            effects.append(Malformed(reason, self._dialect.name, noise.raw))
+            effects.append(self._malformed(noise.reason, self._dialect.name, noise.raw))
             if noise.answer:
                 effects += self._ask_again()
         return effects
+
+    def _malformed(self, reason: str, clause: str, raw: bytes) -> Malformed:
+        self.malformed += 1
+        self._unread = reason + hint(raw)
+        return Malformed(self._unread, clause, raw[:MAX_SHOWN])
 
     def _frame_of(self, token: int) -> bytes | None:
         return next((frame for frame, one in self._open.items() if one.token == token), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 
 from collector.adapters.automation_hosting import (
     DIALECTS,
+    MOST_NOTES,
     HardwareError,
     HardwareReceivers,
+    Notes,
     dialect_of,
 )
 from collector.adapters.automation_sim import PtyTransport, ReceiverSim
@@ -21,6 +24,7 @@ from collector.adapters.receiver_config import HardwareConfig
 from collector.adapters.spool_frames import Frame
 from collector.adapters.spool_sqlite import Spool, What
 from collector.adapters.spool_writer import SpoolWriter
+from protocols.automation.effects import Malformed
 from protocols.automation.encoding import Ademco685Encoder, BoschEncoder, SurGardEncoder
 from protocols.automation.machine import Policy
 from protocols.automation.reports import Accounts
@@ -150,6 +154,11 @@ def test_a_configuration_that_cannot_work_says_how_to_mend_it() -> None:
     taken = TcpServer("127.0.0.1", 0)
     try:
         for given, text in (
+            (HardwareConfig("x", "bosch-sia", listen="0.0.0.0:0"), "without `allow`: whoever"),
+            (
+                HardwareConfig("x", "bosch-sia", listen="127.0.0.1:0", allow=("localhost",)),
+                "'localhost' does not appear to be an IPv4 or IPv6 network; write addresses",
+            ),
             (HardwareConfig("x", "bosch-sia"), "give `device`, or `connect` or `listen`"),
             (
                 HardwareConfig("x", "bosch-sia", listen=f"127.0.0.1:{taken.port}"),
@@ -160,3 +169,28 @@ def test_a_configuration_that_cannot_work_says_how_to_mend_it() -> None:
                 HardwareReceivers([given], Accounts(), lambda *_, **__: None, lambda *_: None, now)
     finally:
         taken.shut()
+
+
+def test_noise_is_logged_for_a_while_and_then_counted(caplog: pytest.LogCaptureFixture) -> None:
+    notes = Notes("mlr2")
+    for number in range(1000):
+        notes.take(Malformed(f"piece {number}", "Sur-Gard line", b"?"), 100.0)
+    assert len(caplog.records) == MOST_NOTES
+    notes.take(Malformed("later", "Sur-Gard line", b"?"), 161.0)
+    assert "990 more pieces could not be read" in caplog.text
+    assert "later" in caplog.text
+
+
+def test_a_status_shows_what_a_port_counted(tmp_path: Path) -> None:
+    with spool_in(tmp_path) as (_, writer):
+        config = HardwareConfig("x", "sur-gard-3", listen="127.0.0.1:0", allow=("127.0.0.2",))
+        hosts = HardwareReceivers([config], Accounts(), writer.store, lambda *_: None, now, POLICY)
+        hosts.start()
+        here = ("127.0.0.1", hosts.listening()[0])
+        with socket.create_connection(here) as foe:
+            assert foe.recv(1) == b""
+        with socket.create_connection(here, source_address=("127.0.0.2", 0)) as receiver:
+            receiver.sendall(b"nonsense\x14")
+            assert receiver.recv(1) == b"\x15"
+        assert hosts.counts("x") == {"malformed": 1, "refused": 1}
+        hosts.stop()

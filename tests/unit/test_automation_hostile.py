@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from protocols.automation.ademco685 import Ademco685
 from protocols.automation.bosch import BoschSia, framed
-from protocols.automation.effects import Arrived, Back, Effect, Malformed, Send
+from protocols.automation.effects import Arrived, Back, Effect, Lost, Malformed, Send
 from protocols.automation.machine import MAX_STORING, Automation, seven_bits
 from protocols.automation.surgard import SurGard, packed
 from protocols.instants import Instant, later
@@ -128,6 +128,17 @@ def test_a_line_set_wrongly_says_so() -> None:
     (plain, _) = two.receive(b"5011 18123?E13001005\x14", at(0))
     assert isinstance(plain, Malformed)
     assert "mode" not in plain.reason
+
+
+def test_a_receiver_that_speaks_and_is_not_understood_is_not_called_silent() -> None:
+    """A wrong dialect or CRC: nothing is acknowledged, and people are told why."""
+    one = connected(Automation(BoschSia()))
+    one.receive(b"\n0000a00120102[#1234|18113001005]\r", at(50))
+    (lost,) = one.tick(at(95))
+    assert isinstance(lost, Lost)
+    assert lost.cause.startswith("nothing readable comes: CRC 0000, computed")
+    assert one.receive(bosch(1), at(100))[0] == Back()
+    assert one.tick(at(195)) == [Lost("silent")]
 
 
 def test_a_packet_with_its_length_is_asked_for_again_in_its_own_way() -> None:
