@@ -363,7 +363,8 @@ class Receiver:
             for modem in self._modems
         ]
         lines += [
-            LineStatus(name, "hardware", state) for name, state in self._hardware.states().items()
+            LineStatus(name, "hardware", state, counts=self._hardware.counts(name))
+            for name, state in self._hardware.states().items()
         ]
         return ReceiverStatus(
             receiver=self._config.id,

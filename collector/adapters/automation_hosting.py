@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Final, Protocol
 from collector import CollectorError
 from collector.adapters.automation_port import AutomationPort, OnState, Transport
 from collector.adapters.automation_serial import SerialLine, SerialTransport
-from collector.adapters.automation_tcp import TcpClient, TcpServer, networks
+from collector.adapters.automation_tcp import TcpClient, TcpServer
 from collector.adapters.receiver_config import HardwareConfig, address
 from collector.adapters.spool_frames import Frame
 from collector.adapters.spool_sqlite import What
@@ -96,7 +95,7 @@ class HardwareReceivers:
         for config in configs:
             dialect, transport = dialect_of(config, accounts), self._transport_of(config)
             self._notes[config.name] = Notes(config.name)
-            times = Policy() if policy is None else policy
+            times = Policy(lost_s=config.silent_s) if policy is None else policy
             if config.listen:  # some senders connect anew for each message: silence decides
                 times = replace(times, gone_s=times.lost_s)
             self._ports[config.name] = AutomationPort(
@@ -150,7 +149,12 @@ class HardwareReceivers:
         if config.connect:
             return TcpClient(*place)
         try:
-            server = TcpServer(*place, allowed_of(config))
+            server = TcpServer(*place, config.allow)
+        except ValueError as error:
+            raise HardwareError(
+                f"hardware {config.name}: allow: {error}; write addresses and networks such as"
+                " 192.168.7.20 or 192.168.7.0/24"
+            ) from error
         except OSError as error:
             raise HardwareError(
                 f"hardware {config.name}: cannot listen on {config.listen}: {error.strerror};"
@@ -192,36 +196,6 @@ def dialect_of(config: HardwareConfig, accounts: Accounts) -> Dialect:
             + ", ".join(DIALECTS)
         )
     return make(accounts)
-
-
-def allowed_of(config: HardwareConfig) -> tuple[str, ...]:
-    """Who may connect. Raises HardwareError for what is no address, and for a port that the whole
-    network could reach: these formats know no password, so anyone could tell and hide alarms.
-    """
-    place = address(config.listen)
-    try:
-        networks(config.allow)
-    except ValueError as error:
-        raise HardwareError(
-            f"hardware {config.name}: allow: {error}; write addresses and networks such as"
-            " 192.168.7.20 or 192.168.7.0/24"
-        ) from error
-    if place is not None and not config.allow and not _is_here(place[0]):
-        raise HardwareError(
-            f"hardware {config.name}: listen = {config.listen!r} without `allow`: whoever reaches"
-            " this port could tell and hide alarms; name the receiver, such as"
-            ' allow = ["192.168.7.20"]'
-        )
-    return config.allow
-
-
-def _is_here(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Notes:

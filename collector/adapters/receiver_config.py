@@ -107,7 +107,11 @@ class HardwareConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     baud: Annotated[int, msgspec.Meta(ge=300, le=921_600)] = 9600
     mode: Annotated[str, msgspec.Meta(pattern="^[78][NEO][12]$")] = "8N1"
     allow: tuple[str, ...] = ()
-    """With `listen`: addresses that may connect; none named: any. There is no other guard."""
+    """With `listen`: addresses and networks that may connect, for there is no other guard. None
+    named: any, and then `listen` must be on this machine alone.
+    """
+    silent_s: Annotated[float, msgspec.Meta(ge=5, le=86_400)] = 95.0
+    """Silence after which the receiver is told lost: three of its heartbeats and a little."""
 
 
 class EventConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
