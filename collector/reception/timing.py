@@ -18,16 +18,16 @@ from protocols.tones.elements import DigitHeard
 class Evenness:
     """How far digits of one block may differ from their median (protocols.md 1.1: 50-60 ms)."""
 
-    longest_period: float = 1.45
+    longest_period: float = 1.35
     """A lost digit makes a period twice as long; a lost packet shifts a beginning by 0.3 at most.
     """
-    shortest_period: float = 0.6
+    shortest_period: float = 0.65
     """A digit too many between two others makes periods half as long."""
     longest_digit: float = 1.7
     """Two equal digits run together are three times as long."""
     shortest_digit: float = 0.4
-    slack_ms: int = 20
-    """Added to both upper limits: one detector step each way."""
+    slack_ms: int = 15
+    """Added to both upper limits: what the ear may be off at both ends."""
     level_db: float = 7.0
     twist_db: float = 6.0
     """Measured within blocks that were heard right, over noise at 3 dB and one packet in ten lost:
