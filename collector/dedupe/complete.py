@@ -26,7 +26,7 @@ MAX_BEATS: Final = 8
 _NUMBER: Final = r"(\d{1,16})"
 _SECONDS: Final = r"(\d{1,10}\.\d)"
 _PROVEN: Final = re.compile(
-    rf"epoch={_NUMBER};seq={_NUMBER}(?:;up_s={_SECONDS};under_way_s={_SECONDS})?"
+    rf"epoch={_NUMBER};seq={_NUMBER}(?:;up_s={_SECONDS};under_way_s={_SECONDS}(?:;owed=(\d{{1,9}}))?)?"
 )
 
 
@@ -56,6 +56,9 @@ class Complete:
             return []  # behind what is here: a restored image, or not the newest any more
         sent = signal.received - round(float(found[4]) * US_PER_S)
         since = sent - round(float(found[3]) * US_PER_S)
+        if found[5] == "0":
+            for one in self._shelf:
+                one.done = one.done if one.done >= since else sent
         memory.beats.append(Beat(sent, since, *newest))
         del memory.beats[:-MAX_BEATS]
         return self.resolve()
@@ -158,9 +161,13 @@ class Complete:
     def _over(self, record: Seen, told: Told, beat: Beat) -> bool:
         """The panel had done with telling this Record before it made this report.
 
-        Another report of it is known. After that the same call went on to something else, so it had
-        been kissed off; or something was sent that would have had to wait for it.
+        It said that it owed nothing by phone. Or another report of it is known, after which the
+        same call went on to something else, so it had been kissed off; or something was sent that
+        would have had to wait for it.
         """
+        made = min(told.taken, told.received)
+        if beat.since <= record.done <= made - self._proof_us:
+            return True
         before: Told | None = None
         for one in self._memory.calls.told:
             if one is told:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from collector.dedupe.calls import GONE, HELD, NO_MARK, Told
+from collector.dedupe.calls import GONE, HELD, NO_MARK
 from collector.dedupe.memory import Memory, Shelf, Waiting
 from collector.dedupe.policy import Policy
 from collector.dedupe.seen import Key, Seen
@@ -76,37 +76,41 @@ class Screen:
 
     def nothing_new(self, signal: Signal, mine: Seen) -> bool:
         """What it says is on the screen, and were it new, its Record would come by itself."""
-        owed = sum(
-            1
+        memory = self._memory
+        owed = [
+            one.lo
             for one in self._shelf.of_key(mine.key)
             if one.epoch
             and PATH_PHONE not in one.paths
             and one.overlaps(mine)
             and self._still_owed(one, signal)
-        )
-        listed = max((one.received for one in self._memory.calls.batches), default=0)
-        waits = {one.signal.id: one for one in self._memory.waiting}
-        taken = sum(  # reports since then stand for one each, unless they are the one before again
-            1
-            for told in self._memory.calls.told
+        ]
+        listed = max((one.received for one in memory.calls.batches), default=0)
+        waits = {one.signal.id: one for one in memory.waiting}
+        # Without marks a repeat of one of several may have been the last of them.
+        own = (HELD,) if memory.calls.marks else (HELD, GONE)
+        taken = [  # reports since then stand for one each, unless they are the one before again
+            told.taken
+            for told in memory.calls.told
             if told.key == mine.key
             and told.mark == NO_MARK
             and not told.epoch
             and told.signal != signal.id
             and told.received > listed
-            and (told.occurrence in (HELD, told.signal) or self._may_have_been(told, mine))
+            and told.occurrence in (*own, told.signal)
             and not (told.signal in waits and waits[told.signal].repeat)
+        ]
+        # A report can have told of what had happened: newest Records first, one stays untold.
+        return any(
+            sum(at >= lo for at in taken) < count
+            for count, lo in enumerate(sorted(owed, reverse=True), 1)
         )
-        return owed > taken
-
-    def _may_have_been(self, told: Told, mine: Seen) -> bool:
-        """Without marks: it repeated one of several Records, perhaps one nobody claims."""
-        calls = self._memory.calls
-        return told.occurrence == GONE and not calls.marks and told.taken >= mine.lo
 
     def _still_owed(self, record: Seen, signal: Signal) -> bool:
         """The panel may not have told this Record by phone yet: it lists when it owes no more."""
         calls = self._memory.calls
+        if record.done and record.done + self._policy.proof_s * US_PER_S <= signal.received:
+            return False
         if self._memory.lost and not calls.always:
             return False
         if not calls.always and signal.event.code not in _ALWAYS:

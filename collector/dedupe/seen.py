@@ -35,6 +35,8 @@ class Seen(msgspec.Struct, array_like=True):
     seq: int
     digest: str
     paths: tuple[str, ...]
+    done: int = 0
+    """A Record: at that time the panel owed nothing by phone any more, so neither this."""
 
     def overlaps(self, other: Seen) -> bool:
         """They may be the same moment."""

@@ -42,7 +42,9 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class PathChanged(msgspec.Struct, frozen=True):
-    """The path was lost (NEW), is back (RESTORE), or is up as was asked (PATH_PROVEN)."""
+    """The path was lost (NEW), is back (RESTORE), or is up as was asked (PATH_PROVEN): told of the
+    first heartbeat after a report by phone, and of the first that owes nothing by phone any more.
+    """
 
     panel: str
     event: PanelEvent
@@ -57,6 +59,7 @@ class Supervisor:
         self._seen: dict[str, Instant] = {}
         self._sessions: dict[str, str] = {}
         self._asked: dict[str, tuple[Instant, Instant]] = {}
+        self._owing: set[str] = set()
         self._quickest: dict[str, tuple[str, float, float, Instant]] = {}
         self._deadlines: Deadlines[str] = Deadlines()
 
@@ -97,12 +100,17 @@ class Supervisor:
         under_way_s = self._under_way_s(sign, now)
         sent = later(now, -under_way_s)
         first, last = self._asked.get(sign.panel, (now, now))
-        if sent >= later(first, PROOF_S):
-            del self._asked[sign.panel]
-            if sent < later(last, PROOF_S):
+        asked = sent >= later(first, PROOF_S)
+        owed = None if sign.phone is None else sign.phone.owed
+        if asked or (owed == 0 and sign.panel in self._owing):
+            if asked:
+                del self._asked[sign.panel]
+            if asked and sent < later(last, PROOF_S):
                 self._asked[sign.panel] = (last, last)
+            (self._owing.add if owed else self._owing.discard)(sign.panel)
             detail = f"epoch={sign.epoch};seq={sign.seq}"
             detail += f";up_s={sign.uptime_s:.1f};under_way_s={under_way_s:.1f}"
+            detail += "" if owed is None else f";owed={owed}"
             event = PanelEvent(code=Code.PATH_PROVEN, q=Qualifier.STATUS, detail=detail)
             changed.append(PathChanged(sign.panel, event))
         return changed
@@ -142,6 +150,7 @@ class Supervisor:
         self._known.pop(panel, None)
         self._sessions.pop(panel, None)
         self._asked.pop(panel, None)
+        self._owing.discard(panel)
         self._quickest.pop(panel, None)
         self._deadlines.set(panel, None)
 

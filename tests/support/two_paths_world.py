@@ -109,6 +109,8 @@ class Premises:
         self.busy_until = 0.0
         self.starts = [99_000.0]
         self.settled: _Owed | None = None
+        self.debts: list[tuple[float, int]] = []
+        """When one more is owed by phone (+1), or one less (-1)."""
         self.clock_off = 0.0
         self.clock_known = True
         self.mqtt_down: list[tuple[float, float]] = []
@@ -180,11 +182,11 @@ class Premises:
         self.starts.append(self.now)
         if self.settled is not None and chance.random() < 0.3:
             # Told, and that was not on the disk yet.
-            self.queue.append(replace(self.settled, ready=self.now))
+            self._owe(replace(self.settled, ready=self.now), self.now)
             self.matured.discard(self.settled.name)
         if self.disk is not None:
             lost = self.epoch
-            self.queue = [one for one in self.queue if one.epoch != lost]
+            self._settle([one for one in self.queue if one.epoch == lost], killed)
             self.arrivals = [
                 (at, n, one)
                 for at, n, one in self.arrivals
@@ -242,7 +244,7 @@ class Premises:
             acked = came + 0.1 if self.policy == "fallback" and waits else math.inf
             ready = self.now + waits
             rank = int(priority_of(event.code))
-            self.queue.append(_Owed(rank, self.epoch, seq, self.truth, event, ready, acked))
+            self._owe(_Owed(rank, self.epoch, seq, self.truth, event, ready, acked), self.now)
 
     def _journal(self, event: PanelEvent, at: float, truth: int) -> tuple[int, float]:
         """A Record, and when it first arrives."""
@@ -280,9 +282,18 @@ class Premises:
             if not starts or min(starts) > until:
                 return
             at = self._up(min(starts), self.line_down)
-            self.queue = [one for one in self.queue if one.acked > at]
+            self._settle([one for one in self.queue if one.acked <= at], at)
             if any(one.name in self.matured for one in self.queue):
                 self._call(at + self.chance.uniform(6, 14))
+
+    def _owe(self, item: _Owed, at: float) -> None:
+        self.queue.append(item)
+        self.debts.append((at, 1))
+
+    def _settle(self, items: list[_Owed], at: float) -> None:
+        for item in items:
+            self.queue.remove(item)
+            self.debts.append((min(at, item.acked), -1))
 
     def _mark_alone(self, until: float) -> bool:
         """A call for the mark of an alarm, when nothing else calls before."""
@@ -333,7 +344,7 @@ class Premises:
                 break
             delivered = True
             self.listing.kissed(key, item.event)
-            self.queue.remove(item)
+            self._settle([item], at)
             self.settled = item
         while not dropped and self.listing.wanted:
             at, dropped = self._mark(at + 4.0, call, index, bad=bad)
@@ -385,16 +396,26 @@ class Premises:
                     self._arrive(at, Arrival(PATH_CENTRE, event, 0, at, 0))
 
     def _heartbeats(self) -> None:
-        """The first one 5 s after a report by phone that arrives, or that of the next connection
-        (intake/supervision.py).
+        """The first one 5 s after a report by phone that arrives, or that of the next connection,
+        and the first that owes nothing by phone any more (intake/supervision.py).
         """
         journaled = sorted(self.journaled)
+        debts = sorted(self.debts)
+        owed = [0, *itertools.accumulate(change for _, change in debts)]
         beats: set[float] = set()
         for at, _, arrival in self.arrivals:
             if arrival.path == PATH_PHONE:
-                beat = self.phase + math.ceil((at + 5.0 - self.phase) / BEAT_S) * BEAT_S
-                up = self._up(beat, self.mqtt_down)
-                beats.add(beat if up == beat else up + 0.03)
+                beats.add(self._beat(at + 5.0))
+        for beat in list(beats):
+            now = bisect.bisect(debts, (beat, 2))
+            while owed[now]:
+                now += 1
+                if now == len(owed):
+                    break
+                after = self._beat(debts[now - 1][0])
+                now = max(now, bisect.bisect(debts, (after, 2)))
+                if not owed[now]:
+                    beats.add(after)
         for beat in sorted(beats):
             sent = bisect.bisect(journaled, (beat, math.inf, 0))
             started = self.starts[bisect.bisect(self.starts, beat) - 1]
@@ -402,8 +423,15 @@ class Premises:
             if sent and not dead:
                 _, epoch, seq = journaled[sent - 1]
                 detail = f"epoch={epoch};seq={seq};up_s={beat - started:.1f};under_way_s=0.0"
+                detail += f";owed={owed[bisect.bisect(debts, (beat, 2))]}"
                 event = PanelEvent(Code.PATH_PROVEN, Qualifier.STATUS, detail=detail)
                 self._arrive(beat + 0.05, Arrival(PATH_CENTRE, event, 0, beat, 0))
+
+    def _beat(self, after: float) -> float:
+        """When the next heartbeat is sent that arrives."""
+        beat = self.phase + math.ceil((after - self.phase) / BEAT_S) * BEAT_S
+        up = self._up(beat, self.mqtt_down)
+        return beat if up == beat else up + 0.03
 
     def _arrive(self, at: float, arrival: Arrival) -> None:
         self.arrivals.append((at, len(self.arrivals), arrival))

@@ -6,7 +6,7 @@ import msgspec
 
 from collector.intake import SupervisionPolicy, Supervisor, Verdict
 from protocols.instants import Instant, later
-from protocols.mqtt.payloads import Heartbeat, Will
+from protocols.mqtt.payloads import Heartbeat, PhoneState, Will
 from protocols.panel_event import Code, Qualifier
 from tests.support.panel_records import heartbeat
 
@@ -134,6 +134,16 @@ def test_a_heartbeat_that_was_held_up_on_its_way_proves_nothing_of_what_came_mea
     assert supervisor.receive(beat_at(30), later(START, 50)) == []
     assert supervisor.receive(beat_at(30), later(START, 51)) == [], "replayed"
     assert len(supervisor.receive(beat_at(60), later(START, 60))) == 1
+
+
+def test_a_panel_that_owes_by_phone_is_told_of_once_more_when_it_owes_nothing() -> None:
+    supervisor = proving()
+    supervisor.ask("shop-1", later(START, 10))
+    told: list[str] = []
+    for at, owed in ((30, 2), (60, 1), (90, 0), (120, 0)):
+        beat = msgspec.structs.replace(beat_at(at), phone=PhoneState(owed=owed))
+        told += [one.event.detail for one in supervisor.receive(beat, later(START, at))]
+    assert [one.rpartition(";")[2] for one in told] == ["owed=2", "owed=0"]
 
 
 def test_a_restarted_panel_counts_its_time_anew() -> None:
