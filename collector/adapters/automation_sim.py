@@ -2,6 +2,8 @@
 
 sim = ReceiverSim(SurGardEncoder(), PtyTransport(), Habits(ack_s=0.2))
 port = AutomationPort("mlr2", SurGard(), SerialTransport(SerialLine(sim.transport.device)), ...)
+
+By hand: `python -m collector.adapters.automation_play --help`.
 """
 
 from __future__ import annotations
@@ -76,7 +78,8 @@ class ReceiverSim(Generic[Medium]):
     """A receiver that queues, beats, repeats without an ACK and keeps what is not acknowledged.
 
     Dials, each for the next so many: `lose_answers` (automation's answers do not arrive), `garble`
-    (a byte of a frame is changed), `cut` (the second half of a frame is missing).
+    (a byte of a frame is changed), `cut` (the second half of a frame is missing). `mute`: nothing
+    leaves. `seven_bits`: bytes bear an even parity bit, as of a line set to 7E1.
     """
 
     def __init__(self, encoder: Encoder, transport: Medium, habits: Habits | None = None) -> None:
@@ -85,6 +88,8 @@ class ReceiverSim(Generic[Medium]):
         self.lose_answers = 0
         self.garble = 0
         self.cut = 0
+        self.mute = False
+        self.seven_bits = False
         self._sender = Sender(encoder, habits)
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -160,7 +165,9 @@ class ReceiverSim(Generic[Medium]):
 
     def _write(self, frames: list[bytes]) -> None:
         for frame in frames:
-            data = frame
+            if self.mute:
+                continue
+            data = with_parity(frame) if self.seven_bits else frame
             if self.garble:
                 self.garble -= 1
                 middle = len(data) // 2
@@ -174,3 +181,8 @@ class ReceiverSim(Generic[Medium]):
 
 def _now() -> Instant:
     return Instant(time.monotonic_ns())
+
+
+def with_parity(data: bytes) -> bytes:
+    """Seven bits and an even parity bit."""
+    return bytes(byte | (byte.bit_count() % 2) << 7 for byte in data)
