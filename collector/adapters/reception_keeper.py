@@ -104,13 +104,13 @@ class ReceptionKeeper:
     def tell_owed(self) -> None:
         """Try again with the unrecognised calls that the spool did not take; from any thread."""
         with self._owed_lock:
-            items = list(self._owed)
+            items = sorted(self._owed, key=lambda each: each[0])
             self._owed.clear()
 
         def done(why: str) -> None:
             if why:
                 with self._owed_lock:
-                    self._owed.extendleft(reversed(items))
+                    self._owed.extend(items)
 
         if items:
             self._writer.store(items, done)

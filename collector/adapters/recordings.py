@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 import wave
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -50,7 +51,11 @@ class Recordings:
         for cut_off in self._folder.glob("*.part"):  # by a kill
             with contextlib.suppress(OSError):
                 cut_off.unlink()
-        self._newest_ns = max((at for at, _ in self._files()), default=0)
+        files = [(each, each.stat()) for each in self._folder.glob("*.wav")]
+        files.sort(key=lambda each: each[1].st_mtime_ns)
+        self._newest_ns = files[-1][1].st_mtime_ns if files else 0
+        self._files = deque((path, stat.st_size) for path, stat in files)
+        self._bytes = sum(size for _, size in self._files)
 
     def keep(self, call: str, frames: Sequence[bytes]) -> str:
         """Write `<call>.wav`; its name. Raises RecordingError when the disk refuses."""
@@ -67,32 +72,29 @@ class Recordings:
             # In the order they came, whatever the clock did meanwhile.
             self._newest_ns = max(self._newest_ns + 1, time.time_ns())
             os.utime(scratch, ns=(self._newest_ns, self._newest_ns))
+            size = scratch.stat().st_size
             scratch.replace(path)
-            self._drop_old(path)
+            self._files.append((path, size))
+            self._bytes += size
+            while len(self._files) > 1 and (
+                len(self._files) > self._keep_files or self._bytes > self._keep_bytes
+            ):
+                self._drop_oldest()
         except (OSError, wave.Error) as error:
             raise RecordingError(f"the recording {path} could not be kept: {error}") from error
         return path.name
 
-    def _files(self) -> list[tuple[int, Path]]:
-        """(when, file), newest first."""
-        found = ((each.stat().st_mtime_ns, each) for each in self._folder.glob("*.wav"))
-        return sorted(found, reverse=True)
-
     def _make_room(self, needed_bytes: int) -> None:
         """Raises OSError when the disk is too full even without the older ones."""
-        files = self._files()
         while shutil.disk_usage(self._folder).free < self._keep_free_bytes + needed_bytes:
-            if not files:
+            if not self._files:
                 raise OSError(errno.ENOSPC, "the room left on the disk is the spool's")
-            files.pop()[1].unlink(missing_ok=True)
+            self._drop_oldest()
 
-    def _drop_old(self, newest: Path) -> None:
-        total = 0
-        for place, (_, each) in enumerate(self._files()):
-            total += each.stat().st_size
-            too_much = place >= self._keep_files or total > self._keep_bytes
-            if too_much and each != newest:
-                each.unlink(missing_ok=True)
+    def _drop_oldest(self) -> None:
+        path, size = self._files.popleft()
+        self._bytes -= size
+        path.unlink(missing_ok=True)
 
 
 def read_recording(path: Path) -> NDArray[np.int16]:

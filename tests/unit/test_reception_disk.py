@@ -133,9 +133,10 @@ def test_unrecognised_calls_that_the_spool_refused_are_told_when_it_takes_them(
         record = CallRecord(call, "trunk", "", NOW)
         keeper.ended(record, Unrecognised("no known format", ("dual",), "12", ""), AUDIO)
     until(lambda: len(read_calls(tmp_path, 10)) == 2)
-    until(lambda: writer.failures >= 2 and len(keeper._owed) == 2)
+    until(lambda: writer.failures and len(keeper._owed) == 2)
+    before = writer.failures
     keeper.tell_owed()
-    until(lambda: writer.failures >= 3 and len(keeper._owed) == 2)
+    until(lambda: writer.failures > before and len(keeper._owed) == 2)
     spool._writer.execute("pragma query_only=0")
     keeper.tell_owed()
     until(lambda: spool.newest == 2)
