@@ -11,7 +11,7 @@ from edge.reporting.phone.dialler_types import (
     LineVoltage,
     MqttPath,
 )
-from edge.reporting.phone.line import LineStatus
+from edge.reporting.phone.line import Dial, LineStatus
 from edge.reporting.reporter_types import PathState
 from protocols.contact_id.mapping import mark_in
 from protocols.panel_event import Code, PanelEvent, Qualifier
@@ -221,3 +221,11 @@ def test_a_call_that_ends_badly_is_told_with_its_cause() -> None:
     site.run(40)
     assert isinstance(site.dialler.view(site.now).last, Ended)
     assert site.ends()[0].cause is Cause.VOICE_ANSWER
+
+
+@pytest.mark.parametrize("pulse", [False, True])
+def test_the_file_says_how_it_is_dialled(pulse: bool) -> None:
+    site = PhoneSite(phone_config(policy=DUAL, pulse=pulse))
+    site.record(BURGLARY)
+    site.run(29)
+    assert [each for _, each in site.log if isinstance(each, Dial)] == [Dial("82001", pulse)]
