@@ -17,7 +17,7 @@ import msgspec
 from collector.sip.worker import WorkerSettings
 
 _LOG: Final = logging.getLogger(__name__)
-SILENT_S: Final = 15.0
+SILENT_S: Final = 8.0
 """A worker that answers no question for so long hangs: it is killed."""
 FIRST_WAIT_S: Final = 0.2
 LONGEST_WAIT_S: Final = 5.0

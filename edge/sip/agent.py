@@ -27,7 +27,7 @@ from edge.sip.signalling import (
 )
 from protocols import audiosocket
 from protocols.audiosocket import Kind
-from protocols.instants import NS_PER_S, Instant
+from protocols.instants import NS_PER_S, Instant, later
 from protocols.sip.addresses import Network
 from protocols.sip.availability import CALLS_AT_MOST
 from protocols.sip.call import Call
@@ -44,6 +44,10 @@ QUIET_NS: Final = 3 * FRAME_NS
 """Off-hook and no audio from a call for so long: silence is sent by our own clock."""
 TOO_MANY: Final = 70010
 """PJ_ETOOMANY."""
+ASKED_NS: Final = 40 * NS_PER_S
+"""Longer than OPTIONS waits for its answer (64 T1, RFC 3261 17.1.2.2): one question at a time."""
+AGAIN_S: Final = 5.0
+"""A trunk that is silent is asked so soon again."""
 RETRY_NS: Final = NS_PER_S // 4
 Log = Callable[[dict[str, Any]], None]
 
@@ -210,7 +214,7 @@ class Agent:
     def _trunk(self, now: Instant) -> None:
         check_s = self.settings.check_s
         if not self.settings.registrar and check_s and now >= self._check_at:
-            self._check_at = now + round(check_s * NS_PER_S)
+            self._check_at = Instant(now + ASKED_NS)
             request = pj.SendRequestParam()
             request.method = "OPTIONS"
             request.txOption.targetUri = f"sip:{self.settings.trunk}"
@@ -224,6 +228,8 @@ class Agent:
             if (up, why) != (self._up, self._why):
                 self._up, self._why = up, why
                 self._log({"is": "line", "up": up, "why": why})
+            wait_s = check_s if up else min(check_s, AGAIN_S)
+            self._check_at = later(now, wait_s)
             for plug in self._plugs:
                 self._do(plug, plug.line.trunk(up, why))
 

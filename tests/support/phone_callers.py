@@ -74,8 +74,9 @@ def batches(calls: int, events: int, first: int = 1000) -> list[list[Event]]:
 class Caller:
     """One line, and the batches it works off."""
 
-    def __init__(self, address: str, number: str, name: str, dials: int) -> None:
+    def __init__(self, address: str, number: str, name: str, dials: int, pause_s: float) -> None:
         self.dialled: list[Dialled] = []
+        self._pause_s = pause_s
         self._number = number
         self._dials = dials
         self._given: asyncio.Queue[LineInput] = asyncio.Queue()
@@ -90,10 +91,12 @@ class Caller:
             await self._present()
             while todo:
                 batch = todo.popleft()
-                for _ in range(self._dials):
+                for dial in range(self._dials):
                     owed = [event for event in batch if not event.kissed]
                     if not owed:
                         break
+                    if dial:
+                        await asyncio.sleep(self._pause_s)
                     await self._call(owed)
         finally:
             self._line.stop()
@@ -172,9 +175,15 @@ async def run(options: argparse.Namespace) -> None:
     """All lines at once, begun one after the other so that they do not march in step."""
     work = batches(options.calls, options.events, options.first)
     todo = deque(work)
-    dials = options.dials
+    dials, pause_s = options.dials, options.pause_s
     callers = [
-        Caller(options.address[n % len(options.address)], options.number, f"5550{n:04d}", dials)
+        Caller(
+            options.address[n % len(options.address)],
+            options.number,
+            f"5550{n:04d}",
+            dials,
+            pause_s,
+        )
         for n in range(options.lines)
     ]
     began = time.monotonic()
@@ -206,6 +215,9 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=4)
     parser.add_argument("--events", type=int, default=3)
     parser.add_argument("--dials", type=int, default=4)
+    parser.add_argument(
+        "--pause-s", type=float, default=0.0, help="before a batch is dialled again"
+    )
     parser.add_argument("--first", type=int, default=1000)
     parser.add_argument("--stagger-s", type=float, default=0.2)
     asyncio.run(run(parser.parse_args()))

@@ -156,7 +156,12 @@ class SipRig:
             "front",
             "centre",
             "collector.sip",
-            *("--listen", f"{centre_ip}:0", "--audiosocket", f"127.0.0.1:{port}"),
+            *(
+                "--listen",
+                f"{centre_ip}:{5060 if self.net else 0}",
+                "--audiosocket",
+                f"127.0.0.1:{port}",
+            ),
             *("--allow", f"{premises_ip}/32", "--calls", str(CALLS_EACH * self._trunks)),
             *self._options,
         )
@@ -165,7 +170,7 @@ class SipRig:
                 f"agent{n}",
                 "premises",
                 "edge.sip",
-                *("--line", "127.0.0.1:0", "--lines", str(CALLS_EACH)),
+                *("--line", f"127.0.0.1:{7000 + n if self.net else 0}", "--lines", str(CALLS_EACH)),
                 *("--trunk", f"sip:{front.ready()['sip']}", "--listen", f"{premises_ip}:0"),
                 *self._options,
             )
@@ -198,15 +203,25 @@ class SipRig:
             program.stop()
 
     def call(
-        self, calls: int, events: int, *, lines: int = 0, first: int = 1000, loss: float = 0.0
+        self,
+        calls: int,
+        events: int,
+        *,
+        lines: int = 0,
+        first: int = 1000,
+        loss: float = 0.0,
+        dials: int = 4,
     ) -> Outcome:
-        """So many calls of so many events over all lines; every account from `first` on."""
+        """So many calls of so many events over all lines; every account from `first` on. Each is
+        dialled `dials` times at most, a second apart.
+        """
         if self.net is not None:
             self.net.loss(loss)
         count = lines or CALLS_EACH * self._trunks
         words = ["-m", "tests.support.phone_callers", "--address", *self._lines]
         words += ["--lines", str(count), "--calls", str(calls), "--events", str(events)]
         words += ["--first", str(first), "--stagger-s", "0.13"]
+        words += ["--dials", str(dials), "--pause-s", "1"]
         done = subprocess.run(
             self.inside("premises", *words),
             check=False,
@@ -219,11 +234,7 @@ class SipRig:
             raise RigError(f"the callers failed:\n{done.stderr[-4000:]}")
         told = json.loads(done.stdout)
         mine = {event["digits"] for event in told["events"]}
-        stored = {
-            taken.what.raw
-            for taken in peek_entries(self.spool, 0, 1_000_000)
-            if isinstance(taken.what, Report)
-        }
+        stored = self.stored()
         dropped = self.net.dropped() if self.net is not None and loss else 0
         self._sent |= mine
         invented = stored - self._sent
@@ -231,14 +242,28 @@ class SipRig:
             told["wall_s"], told["events"], told["dialled"], stored & mine, invented, dropped
         )
 
+    def stored(self, first: int = 0) -> set[str]:
+        """Messages in the receiver's spool, of accounts from `first` on."""
+        taken = (one.what for one in peek_entries(self.spool, 0, 1_000_000))
+        return {
+            what.raw for what in taken if isinstance(what, Report) and int(what.raw[:4]) >= first
+        }
+
+    def log(self, name: str) -> str:
+        """A program's output."""
+        return self.programs[name].log.read_text(errors="replace")
+
     def front_end_pids(self) -> list[int]:
         """The front-end and its workers, as they run now."""
-        last = {
+        return [self.programs["front"].pid, *self.worker_pids().values()]
+
+    def worker_pids(self) -> dict[int, int]:
+        """The front-end's workers as they run now: number and process id."""
+        return {
             line["worker"]: line["pid"]
             for line in self.log_lines("front")
             if line.get("is") == "up"
         }
-        return [self.programs["front"].pid, *last.values()]
 
     def log_lines(self, name: str) -> list[dict[str, Any]]:
         """What a program printed as JSON."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -59,6 +61,44 @@ def assert_owed_is_told(outcome: Outcome) -> None:
     assert {account for account, cause in last.items() if cause != "done"} == owed
 
 
+def test_nothing_is_kissed_off_unstored_whatever_is_killed_in_mid_call(rig: SipRig) -> None:
+    """A worker killed, another one stopped dead, a panel's agent killed, the whole front-end."""
+    with ThreadPoolExecutor(1) as beside:
+        running = beside.submit(rig.call, 12, EVENTS, first=6000, lines=12, dials=20)
+
+        def stored(count: int) -> None:
+            wait_for(f"{count} events in the spool", lambda: len(rig.stored(6000)) >= count, 60)
+
+        stored(2)
+        killed, stopped = (pid for _, pid in sorted(rig.worker_pids().items())[:2])
+        os.kill(killed, signal.SIGKILL)
+        os.kill(stopped, signal.SIGSTOP)
+        rig.programs["agent2"].kill()
+        rig.programs["agent2"].start()
+        wait_for("a hung worker to be found", lambda: "hangs" in rig.log("front"), 30)
+        lives = rig.worker_pids()
+        wait_for("a worker in the hung one's place", lambda: rig.worker_pids() != lives, 30)
+        old = rig.worker_pids()
+        rig.programs["front"].kill()
+        orphans = [Path(f"/proc/{pid}") for pid in old.values()]
+        wait_for("orphans to end", lambda: not any(map(_lives, orphans)), 20)
+        rig.programs["front"].start()
+        outcome = running.result()
+    assert killed not in old.values(), "begun anew"
+    assert outcome.kissed <= outcome.stored
+    assert not outcome.invented
+    assert_owed_is_told(outcome)
+    assert len(outcome.kissed) == 12 * EVENTS, outcome.dialled
+    assert any(one["cause"] != "done" for one in outcome.dialled), "no call was hit"
+
+
+def _lives(process: Path) -> bool:
+    try:
+        return "State:\tZ" not in (process / "status").read_text()
+    except OSError:
+        return False
+
+
 # -- what the far end may say to the panel's agent -------------------------------------------------
 
 
@@ -98,7 +138,7 @@ def test_the_far_end_is_told_to_the_panel_and_the_line_is_free_again(
         line = agent(agents, tmp_path, "--trunk", trunk, "--check-s", "0", "--answer-s", "5")
         with AgentPanel(line) as panel:
             assert panel.until("line") == {"is": "line", "up": True}
-            for _ in range(2):
+            for _ in range(1 if told.get("why") == "no_answer" else 2):
                 panel.do("seize")
                 panel.until("dial_tone")
                 panel.do("dial", number="5551000")

