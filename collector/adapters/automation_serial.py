@@ -12,6 +12,7 @@ from typing import Final
 import serial
 
 READ_BYTES: Final = 4096
+SEVEN: Final = 0x7F
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ class SerialTransport:
             data = os.read(number, READ_BYTES)
         if not data:
             raise ConnectionResetError(f"{self.line.device} is gone")
-        return data
+        # A real port set to seven bits takes the parity away; a pty and some converters do not.
+        return bytes(byte & SEVEN for byte in data) if self.line.data_bits == 7 else data
 
     def write(self, data: bytes) -> None:
         """Send all of it, without waiting: the thread that writes commits for all lines."""

@@ -26,6 +26,7 @@ from protocols.instants import Instant
 
 READ_S: Final = 0.02
 RETRY_S: Final = 0.05
+SEVEN: Final = 0x7F
 
 Medium = TypeVar("Medium", bound=Transport)
 
@@ -151,6 +152,8 @@ class ReceiverSim(Generic[Medium]):
                     if data and self.lose_answers:
                         self.lose_answers -= 1
                         data = b""
+                    if self.seven_bits:
+                        data = bytes(byte & SEVEN for byte in data)
                     self._do(partial(self._sender.receive, data))
                     if _now() >= self._sender.deadline():
                         self._do(self._sender.tick)

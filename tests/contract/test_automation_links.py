@@ -313,31 +313,31 @@ def test_a_fault_of_ours_does_not_end_reception() -> None:
     ours.shut()
 
 
-def test_seven_bits_with_parity_on_a_line_set_to_seven_or_eight() -> None:
-    """A pty passes the parity bit on; a real port set to 7E1 checks and takes it away."""
-
-    class SevenBits(PtyTransport):
-        def write(self, data: bytes) -> None:
-            super().write(bytes(byte | (byte.bit_count() % 2) << 7 for byte in data))
-
-    for bits, parity in ((7, "E"), (8, "N")):
-        theirs = SevenBits()
-        taken: queue.Queue[Arrived] = queue.Queue()
-        line = SerialLine(theirs.device, 19200, bits, parity)
-        port = AutomationPort(
-            "one", SurGard(), SerialTransport(line), lambda _, one, to=taken: to.put(one),
-            lambda *_: None,
-        )  # fmt: skip
-        port.start()
-        until(lambda port=port: port.state == "open")
-        sim = ReceiverSim(SurGardEncoder(), theirs, HABITS)
-        sim.start()
-        sim.put(lambda n, sim=sim: sim.encoder.contact_id(alarm(7), n))
-        one = taken.get(timeout=10)
-        assert isinstance(one.what[0], Report)
-        assert one.what[0].event.zone == 7
-        port.stored(one.token)
-        until(lambda sim=sim: sim.done == 1)
-        sim.stop()
-        port.stop()
-        theirs.shut()
+@pytest.mark.parametrize(
+    ("dialect", "mode"), [("sur-gard-3", "7E1"), ("sur-gard-3", "8N1"), ("ademco-685", "7E1")]
+)
+def test_seven_bits_with_parity_on_a_line_set_to_seven_or_eight(dialect: str, mode: str) -> None:
+    theirs = PtyTransport()
+    taken: queue.Queue[Arrived] = queue.Queue()
+    make_dialect, make_encoder = PAIRS[dialect]
+    port = AutomationPort(
+        "one",
+        make_dialect(),
+        SerialTransport(SerialLine(theirs.device, 19200, int(mode[0]), mode[1])),
+        lambda _, one: taken.put(one),
+        lambda *_: None,
+    )
+    port.start()
+    until(lambda: port.state == "open")
+    sim = ReceiverSim(make_encoder(), theirs, HABITS)
+    sim.seven_bits = True
+    sim.start()
+    sim.put(lambda n: sim.encoder.contact_id(alarm(7), n))
+    one = taken.get(timeout=10)
+    assert isinstance(one.what[0], Report)
+    assert one.what[0].event.zone == 7
+    port.stored(one.token)
+    until(lambda: sim.done == 1)
+    sim.stop()
+    port.stop()
+    theirs.shut()
