@@ -22,11 +22,14 @@ class Framing:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Bytes that belong to no frame. `answer`: a frame was spoilt, its sender waits for a NAK."""
+    """Bytes that belong to no frame. `answer`: a frame was spoilt, its sender waits for a NAK.
+    `whole`: they ended like a frame, whose first byte alone may be missing.
+    """
 
     reason: str
     raw: bytes
     answer: bool
+    whole: bytes = b""
 
 
 class Splitter:
@@ -69,6 +72,10 @@ class Splitter:
             self._begin(inside=True)
         elif byte in self._ends and (self._inside or self._skipping):
             self._finish(out)
+        elif byte in self._ends and self._buffer:
+            frame = bytes(self._buffer)
+            self._begin(inside=False)
+            out.append(Noise("no start", frame[:MAX_SHOWN], False, frame))
         elif self._skipping or (not self._buffer and byte in IDLE):
             return
         else:

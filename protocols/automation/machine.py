@@ -132,8 +132,10 @@ class Automation:
         """Bytes from the receiver, in any pieces."""
         effects: list[Effect] = []
         for piece in self._splitter.feed(data):
-            if isinstance(piece, Noise):
+            if isinstance(piece, Noise) and isinstance(self._dialect.read(piece.whole), Bad):
                 effects += self._noise([piece])
+            elif isinstance(piece, Noise):
+                effects += self._frame(piece.whole, now)
             else:
                 effects += self._frame(piece, now)
         self._bytes_at = now

@@ -141,6 +141,17 @@ def test_a_receiver_that_speaks_and_is_not_understood_is_not_called_silent() -> 
     assert one.tick(at(195)) == [Lost("silent")]
 
 
+def test_a_frame_whose_first_byte_is_lost_is_read_and_other_text_is_not_answered() -> None:
+    for dialect, frame in ((Ademco685(), b"\n11 1234 18 E130 01 C005\r"), (BoschSia(), bosch(1))):
+        one = connected(Automation(dialect))
+        assert one.receive(b"login: \r\n\r\n", at(0)) == [
+            Malformed("no start", dialect.name, b"login: ")
+        ]
+        assert len(tokens(one.receive(frame[1:], at(1)))) == 1
+        assert len(tokens(one.receive(frame[2:], at(2)))) == 0  # two bytes lost are too many
+        assert one.malformed == 2
+
+
 def test_a_packet_with_its_length_is_asked_for_again_in_its_own_way() -> None:
     one = connected(Automation(SurGard(head_digits=5)))
     effects = one.receive(packed(b"501100 181234E1300100?\x14"), at(0))
