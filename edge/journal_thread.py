@@ -39,6 +39,7 @@ class JournalThread:
         self._loop = asyncio.get_running_loop()
         self._disk = ThreadPoolExecutor(1, "journal")
         self._pending: list[Stamped] = []
+        self._committing = 0
         self._acked: dict[str, list[OwedKey]] = {}
         self._raw: OrderedDict[Place, bytes] = OrderedDict()
         self._dirty = False
@@ -64,6 +65,10 @@ class JournalThread:
     ) -> None:
         """Before the first Record: the clock, the panel's state, and who is told of commits."""
         self._stamp, self._snapshot, self._stored = stamp, snapshot, stored
+
+    def untold(self) -> int:
+        """How many Records no path was told of yet; some of them may be on disk already."""
+        return len(self._pending) + self._committing
 
     def on_disk(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """Do this in the journal's thread, after what was asked before."""
@@ -96,12 +101,14 @@ class JournalThread:
         """Commit what gathered, then tell of it; acknowledgements go last."""
         while self._pending or self._dirty:
             batch, self._pending = self._pending, []
+            self._committing = len(batch)
             self._dirty = False
             snapshot = self._snapshot()
             try:
                 made = await self.on_disk(partial(self.store.append, batch, snapshot))
             except BaseException:
                 self._pending[:0] = batch  # a bug of ours or our end: what happened stays owed
+                self._committing = 0
                 raise
             for item in made:
                 self._raw[item.key.epoch, item.key.seq] = item.raw
@@ -110,6 +117,7 @@ class JournalThread:
             if made:
                 events = [each.event for each in batch]
                 self._stored(list(zip(made, events, strict=True)))
+            self._committing = 0
             for event in self.store.faults():
                 if event.code == Code.JOURNAL_FAULT:
                     self.trouble = event.detail if event.q is Qualifier.NEW else ""

@@ -89,6 +89,8 @@ class PhoneReporting:
         self._stopped = False
         self._seed = int.from_bytes(hashlib.sha256(config.id.encode()).digest()[:8], "big")
         self._with_mqtt = config.mqtt is not None
+        self._taken_up = False
+        """The dialler knows all that the journal owes."""
         self._states: dict[type, DiallerInput] = {}
         """What the surroundings said last, for a dialler that begins anew."""
         self._dialler = self._new_dialler()
@@ -129,6 +131,7 @@ class PhoneReporting:
             if (raw := raws.get((key.epoch, key.seq))) is not None
         ]
         self._give(OwePhone(tuple(items)))
+        self._taken_up = True
         return keys
 
     def stop(self) -> None:
@@ -196,6 +199,7 @@ class PhoneReporting:
             self._host.feed(Fault(Code.TASK_RESTARTED, True, f"phone:{type(error).__name__}"))
             self._line.order(Release())
             self._dialler = self._new_dialler()
+            self._taken_up = False
             self._broken += 1
             wait_s = min(BROKEN_MAX_S, 2.0 ** min(self._broken - 1, 16))
             self._loop.call_later(wait_s, self._begin_anew)
@@ -278,8 +282,10 @@ class PhoneReporting:
             microphone=" ".join(self._phone.line.microphone),
         )
 
-    def beat(self) -> PhoneState:
-        """The path as a heartbeat tells it."""
+    def beat(self) -> PhoneState | None:
+        """The path as a heartbeat tells it; None while what is owed is still being read."""
+        if not self._taken_up:
+            return None
         now = monotonic()
         view = self._dialler.view(now)
         ages = (
@@ -291,7 +297,7 @@ class PhoneReporting:
             up=view.up,
             cause=view.cause,
             line=view.line_present,
-            owed=view.owed,
+            owed=view.owed + self._journal.untold(),
             failed=view.failed_in_a_row,
             kissed_s=kissed_s,
             tested_s=tested_s,

@@ -56,7 +56,8 @@ class PhoneState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `up` absent: not proven since the panel's program began. `line` absent: the line does not tell.
     `kissed_s`, `tested_s`: seconds since anything, and a test call, was last kissed off; absent:
-    not since the program began. `failed`: calls in a row that delivered nothing.
+    not since the program began. `failed`: calls in a row that delivered nothing. `owed` 0: nothing
+    up to the heartbeat's `seq` is still to be told by phone; Records just made count until known.
     """
 
     up: bool | None = None
@@ -73,7 +74,7 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `seq`/`digest` name the newest Record of `epoch` (seq 0: none yet); `floor` is the oldest seq
     the panel can still resend. `areas`: arm mode by area number. Absent `utc`: never synced.
-    Absent `phone`: the panel has no phone path, or is of a version that does not tell.
+    Absent `phone`: no phone path, or it is just starting, or a version that does not tell.
     """
 
     panel: PanelId

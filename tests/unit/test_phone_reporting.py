@@ -98,15 +98,34 @@ def test_a_machine_that_fails_begins_anew_with_all_that_is_owed(tmp_path: Path) 
         async with shell(tmp_path) as (reporting, panel, journal):
             journal.record(HOLDUP)
             await comes(lambda: reporting.owed() == 1)
+            assert reporting.beat() is not None
             nonsense = PanelEvent("no code at all", zone=4)  # type: ignore[arg-type]
             key = OwedKey(1, 99, "f" * 64, 0, 4)
             reporting._give(OwePhone((Reportable(key, nonsense),)))
             faults = [each for each in panel.fed if isinstance(each, Fault)]
             assert [(each.code, each.on) for each in faults] == [(Code.TASK_RESTARTED, True)]
             assert reporting.owed() == 0
+            assert reporting.beat() is None, "no heartbeat says that nothing is owed"
             await comes(lambda: reporting.owed() == 1)
+            told = reporting.beat()
+            assert told is not None
+            assert told.owed == 1
 
     asyncio.run(story())
+
+
+def test_a_heartbeat_counts_what_is_on_its_way_into_the_journal(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with shell(tmp_path) as (reporting, _, journal):
+            for number in range(1, 20):
+                journal.record(HOLDUP)
+                while reporting.owed() < number:
+                    told = reporting.beat()
+                    assert told is not None
+                    assert told.owed == number
+                    await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(story(), 20))
 
 
 KEPT = Memory((Sent(1, 7, kissed=True, tries=2),), Instant(5 * NS_PER_S))
