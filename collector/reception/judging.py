@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from collector.reception.call_types import Preferred
 from collector.reception.formats import Block, Failed, Format, Found
-from collector.reception.timing import uneven
+from collector.reception.timing import uneven, uneven_pulses
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,9 @@ def judge(
     if why is not None:
         return Verdict(None, why, readings[0].format)
     pinned = [each for each in readings if pins.get(each.account) == each.format]
+    restless = uneven_pulses(block.pulses)
     if pinned:
-        why_not = _repetition(first, pinned[0]) if pinned[0].unproven else ""
+        why_not = _repetition(first, pinned[0]) if pinned[0].unproven or restless else ""
         return Verdict(pinned[0], why_not, pinned[0].format)
     free = [each for each in readings if each.account not in pins]
     if not free:
@@ -60,7 +61,7 @@ def judge(
     shorter = digits > 0 and preferred is not None and preferred.digits > digits
     # Any of these may be a part of a longer block.
     doubtful = shorter or longer or (not known and (found.weak or late))
-    if found.unproven or (twice and doubtful):
+    if found.unproven or restless or (twice and doubtful):
         return Verdict(found, _repetition(first, found), found.format)
     return Verdict(found, format=found.format)
 

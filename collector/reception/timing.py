@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
+from typing import Final
 
-from protocols.tones.elements import DigitHeard
+from protocols.tones.elements import DigitHeard, PulseDigitHeard
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Evenness:
 
 
 NOMINAL = Evenness()
+PULSE_SHARE: Final = 0.5
+PULSE_SLACK_MS: Final = 8
 
 
 def uneven(digits: Sequence[DigitHeard], limits: Evenness = NOMINAL) -> str | None:
@@ -70,3 +73,21 @@ def _odd_sound(digits: Sequence[DigitHeard], limits: Evenness) -> str | None:
         if abs(digit.twist_db - twist) > limits.twist_db:
             return f"digit {place} with twist {digit.twist_db:.0f} dB, usual {twist:.0f}"
     return None
+
+
+def uneven_pulses(digits: Sequence[PulseDigitHeard]) -> bool:
+    """A pause longer or shorter than the others by a pulse: the first or last of a digit was lost.
+
+    Between two equal rounds any pause is well. No refusal: that a panel pauses evenly is nowhere
+    written, so what is uneven must come once more alike.
+    """
+    periods = [(one.end_ms - one.start_ms) / (one.count - 0.5) for one in digits if one.count > 1]
+    pauses = [after.start_ms - before.end_ms for before, after in pairwise(digits)]
+    counts = [one.count for one in digits]
+    half = len(counts) // 2
+    if counts[:half] == counts[half:]:
+        del pauses[half - 1 : half]
+    if not periods or not pauses:
+        return False
+    usual = median(pauses)
+    return any(abs(one - usual) > PULSE_SHARE * median(periods) + PULSE_SLACK_MS for one in pauses)

@@ -6,6 +6,8 @@ something near 1850 Hz are looked at again in windows of 5 ms at a hop of 2.5 ms
 
 from __future__ import annotations
 
+from itertools import pairwise
+from statistics import median
 from typing import Final
 
 import numpy as np
@@ -27,6 +29,9 @@ _WAKE_SHARE: Final = 0.3
 _MAX_ON_MS: Final = 90.0
 _MIN_ON_MS: Final = 6.0
 _MIN_END_MS: Final = 35.0
+_UNEVEN: Final = (0.13, 3.0)
+"""A burst may come so much out of step, share of the period or ms: a lost or repeated packet takes
+one away or puts one in and is 5 ms out of step at 40 a second."""
 
 _AT: Final = np.arange(_FINE) + 0.5
 _FINE_WEIGHTS: Final = np.sin(np.pi * _AT / _FINE) ** 2
@@ -111,6 +116,9 @@ class _Train:
         self._on = False
         self._since_ms = 0.0
         self._rises_ms: list[float] = []
+        self._falls_ms: list[float] = []
+        """Sharper than the rises: how loud a burst is is known only when it was there."""
+        self._size = 0.0
         self._on_ms = 0.0
         self._end_ms = 0.0
         self._idle = 0
@@ -136,7 +144,8 @@ class _Train:
             self._ref = max(size, self._ref)
         on = size > 0.5 * self._ref and (pure or (self._on and share > 0.3))
         if on != self._on:
-            self._turn(on, middle_ms)
+            self._turn(on, middle_ms, self._crossed_ms(size, middle_ms))
+        self._size = size
         if self._on:
             self._spoilt |= middle_ms - self._since_ms > _MAX_ON_MS
             return None
@@ -148,12 +157,18 @@ class _Train:
         self.over = True
         return self._digit()
 
-    def _turn(self, on: bool, middle_ms: float) -> None:
+    def _crossed_ms(self, size: float, middle_ms: float) -> float:
+        """When the amplitude passed half of the loudest, between this window and the last."""
+        rest = (size - 0.5 * self._ref) / (size - self._size) if size != self._size else 0.0
+        return middle_ms - _STEP_MS * min(1.0, max(0.0, rest))
+
+    def _turn(self, on: bool, middle_ms: float, crossed_ms: float) -> None:
         if on:
             self._rises_ms.append(middle_ms)
         elif middle_ms - self._since_ms < _MIN_ON_MS:
             self._rises_ms.pop()
         else:
+            self._falls_ms.append(crossed_ms)
             self._on_ms += middle_ms - self._since_ms
             self._end_ms = middle_ms
         self._on, self._since_ms = on, middle_ms
@@ -169,10 +184,19 @@ class _Train:
 
     def _digit(self) -> PulseDigitHeard | None:
         count = len(self._rises_ms)
-        if self._spoilt or count > MAX_PULSES:
+        if self._spoilt or count > MAX_PULSES or self._uneven():
             return None
         hz = self._pitch / self._weight
         nominal = min(NOMINAL_HZ, key=lambda one: abs(one - hz))
         if abs(hz - nominal) > 60.0:
             return None
         return PulseDigitHeard(count, nominal, round(self._rises_ms[0]), round(self._end_ms))
+
+    def _uneven(self) -> bool:
+        """Not the bursts of one sender: some are missing, or are an echo's."""
+        periods = [after - before for before, after in pairwise(self._falls_ms)]
+        if not periods:
+            return False
+        usual = median(periods)
+        share, least_ms = _UNEVEN
+        return any(abs(one - usual) > max(share * usual, least_ms) for one in periods)
