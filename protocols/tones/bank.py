@@ -26,8 +26,7 @@ from protocols.tones.spectrum import (
     WINDOW,
     Floats,
     WindowsOf,
-    columns,
-    slopes,
+    folded,
 )
 from protocols.tones.steady import ToneMachine
 from protocols.tones.synthesis import FULL_SCALE_DBM0
@@ -39,7 +38,7 @@ _CHUNK: Final = 4 * HOP
 """Longer audio is taken in pieces, so that the work stays in the processor's cache."""
 _SOME_LINES: Final = 256
 """Lines fitted at once: what they need stays in the processor's cache."""
-_HALF_WEIGHTS: Final = np.ascontiguousarray(ENERGY_WEIGHTS.reshape(2, HOP).T)
+_OLDER, _NEWER = ENERGY_WEIGHTS[:HOP].copy(), ENERGY_WEIGHTS[HOP:].copy()
 _BAND_SHARE: Final = 1.5 * 0.8
 """Fits at every 50 Hz see each tone one and a half times."""
 
@@ -96,7 +95,7 @@ class ToneBank:
         if listen.progress:
             wanted += BAND_HZ
             self._progress = [ProgressMachine(listen.dial_tone_ms) for _ in range(lines)]
-        self._matrix = np.concatenate((columns(wanted), slopes(leaning)))
+        self._matrix = folded(wanted, leaning)
         self._wanted, self._leaning = len(wanted), len(leaning)
 
     def reset(self, line: int) -> None:
@@ -158,30 +157,34 @@ class ToneBank:
         else:
             self._clock[which] = now_ms[-1]
         audio = _Audio(carry, samples)
-        return self._windows(fit.reshape(len(fit), -1), audio, energy.reshape(-1), which, now_ms)
+        return self._windows(
+            fit.reshape(*fit.shape[:2], -1), audio, energy.reshape(-1), which, now_ms
+        )
 
     def _fit(
         self, carry: Samples, samples: Samples, latter: Floats
     ) -> tuple[Floats, Floats, Floats]:
-        """Fits (rows of the matrix, hops, lines), mean powers (hops, lines), and what is known
+        """Fits (2, rows of the matrix, hops, lines), mean powers (hops, lines), and what is known
         of the next mean power already; `carry`, `latter`: what the feed before left.
         """
         rows, hops = len(samples), samples.shape[1] // HOP
         energy = np.empty((hops, rows), np.float32)
-        fit = np.empty((len(self._matrix), hops, rows), np.float32)
+        fit = np.empty((*self._matrix.shape[:2], hops, rows), np.float32)
         left = np.empty(rows, np.float32)
         for begin in range(0, rows, _SOME_LINES):
             some = slice(begin, begin + _SOME_LINES)
-            wide = np.concatenate((carry[some], samples[some]), axis=1, dtype=np.float32)
+            older, known = carry[some].astype(np.float32), latter[some]
+            fold = np.empty((2, *older.shape), np.float32)
             for hop in range(hops):
-                window = wide[:, hop * HOP : hop * HOP + WINDOW]
-                np.matmul(self._matrix, window.T, out=fit[:, hop, some])
-            np.multiply(wide, wide, out=wide)
-            parts = wide[:, HOP:].reshape(-1, HOP) @ _HALF_WEIGHTS
-            parts = parts.reshape(-1, hops, 2)
-            np.add(parts[:, 1:, 1], parts[:, :-1, 0], out=energy[1:, some].T)
-            np.add(parts[:, 0, 1], latter[some], out=energy[0, some])
-            left[some] = parts[:, -1, 0]
+                newer = samples[some, hop * HOP : (hop + 1) * HOP].astype(np.float32)
+                mirrored = older[:, ::-1].copy()
+                np.add(newer, mirrored, out=fold[0])
+                np.subtract(newer, mirrored, out=fold[1])
+                np.matmul(self._matrix, fold.transpose(0, 2, 1), out=fit[:, :, hop, some])
+                square = np.multiply(newer, newer, out=mirrored)
+                np.add(known, square @ _NEWER, out=energy[hop, some])
+                older, known = newer, square @ _OLDER
+            left[some] = known
         return fit, energy, left
 
     def _windows(
@@ -193,40 +196,40 @@ class ToneBank:
         now_ms: NDArray[np.int64],
     ) -> list[tuple[int, Heard]]:
         count, some = self._wanted, self._leaning
-        cosine, sine = fit[:count], fit[count : 2 * count]
-        cosine_slope, sine_slope = fit[2 * count : 2 * count + some], fit[2 * count + some :]
-        lean = cosine[:some] * cosine_slope
-        lean += sine[:some] * sine_slope
-        power = cosine * cosine
-        power += sine * sine
+        power = fit[0, :count] * fit[0, :count]
+        power += fit[1, :count] * fit[1, :count]
+        lean = fit[0, :some] * fit[0, count : count + some]
+        lean += fit[1, :some] * fit[1, count : count + some]
         digits = Windows(power[:8], lean[:8], energy) if self._digits is not None else None
         rows = power[:4].max(axis=0)
-        heard: list[tuple[int, Heard]] = []
+        heard: list[list[tuple[int, Heard]]] = [[] for _ in now_ms]
         count = now_ms.shape[1]
         for hop, clock in enumerate(now_ms):
             part = slice(hop * count, (hop + 1) * count)
             if self._digits is not None and digits is not None:
-                heard += self._digits.step(digits, part.start, which, clock)
+                self._digits.step(digits, hop, which, clock)
             known: NDArray[np.bool_] | None = None
             if self._tones is not None:
                 bins = self._tone_part
                 told, known = self._tones.step(
                     power[bins, part], energy[part], rows[part], audio.at(hop), which, clock
                 )
-                heard += told
+                heard[hop] += told
             if self._pulses is not None:
                 bins = self._pulse_part
-                heard += self._pulses.step(
+                heard[hop] += self._pulses.step(
                     power[bins, part], lean[bins, part], energy[part], audio.at(hop), which, clock
                 )
             if self._fsk is not None:
                 bins = self._fsk_part
-                heard += self._fsk.step(
+                heard[hop] += self._fsk.step(
                     power[bins, part], energy[part], audio.at(hop), which, clock
                 )
             if self._progress:
-                heard += self._cadence(power[:, part], energy[part], known, which, clock)
-        return heard
+                heard[hop] += self._cadence(power[:, part], energy[part], known, which, clock)
+        for hop, line, digit in self._digits.told() if self._digits is not None else ():
+            heard[hop].append((line, digit))
+        return [one for told in heard for one in told]
 
     def _cadence(
         self,

@@ -5,7 +5,7 @@ so the length of a digit, and of a hole in it, is measured much finer than the 1
 a lost 20 ms packet is bridged, a 30 ms gap between equal digits is not.
 
 Written for few numpy calls on long arrays: at hundreds of lines each call costs a microsecond and
-little more, and there are some sixty of them for 10 ms of all lines.
+little more.
 """
 
 from __future__ import annotations
@@ -15,108 +15,81 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols.tones import verdict
 from protocols.tones.elements import DigitHeard
 from protocols.tones.spectrum import CURVATURE, HOP_MS, Floats
-from protocols.tones.synthesis import COLUMNS_HZ, FULL_SCALE_DBM0, KEYPAD, ROWS_HZ
+from protocols.tones.synthesis import COLUMNS_HZ, FULL_SCALE_DBM0, ROWS_HZ
+from protocols.tones.verdict import Flags, Whole
 
-Whole = NDArray[np.intp]
-Flags = NDArray[np.bool_]
 FREQUENCIES_HZ: Final = ROWS_HZ + COLUMNS_HZ
 
 MIN_SHARE: Final = 0.52
-MIN_MEAN_SHARE: Final = 0.575
-"""Of the power of a window that is the digit's two tones: in each window, and on the average."""
-SHORT_HOPS: Final = 3.0
-SHORT_MEAN_SHARE: Final = 0.65
-"""Shorter digits must be purer: speech comes close to a digit for 25 ms now and then."""
-LONE_SHARE: Final = 0.9
-LONE_HOPS: Final = 2.3
-"""One window alone is enough if it is pure and there is tone on both sides of it: what a lost
-packet leaves.
-"""
-LONG_HOPS: Final = 6.0
-LONG_MEAN_SHARE: Final = 0.64
-"""In a long digit chance evens out: 0.67 is 3 dB of signal to noise."""
+"""Of the power of a window that is a digit's two tones."""
 MAX_OFFSET: Final = 0.026
-MAX_TWIST_DB: Final = 12.0
+MAX_TWIST_DB: Final = 10.2
 MIN_DBM0: Final = -45.0
-PURE_SHARE: Final = 0.9
-FAIR_SHARE: Final = 0.75
-MAX_SIDE: Final = 0.2
-LEAST_NOISE: Final = 0.45
-MOST_NOISE: Final = 2.3
-"""What is not pure must stand in noise: see `_among_noise`."""
 GAP_HOPS: Final = 2.5
-MIN_HOPS: Final = 2.0
-"""Shortest sum of tone in a digit, in hops of 10 ms."""
-ECHO_RATIO: Final = 0.3
+ECHO_RATIO: Final = 0.36
 """A digit this much weaker than the one before it, shortly after it, is its echo."""
 _FORGET: Final = 0.955
 """How that fades by hop: 20 dB in 500 ms."""
 _MIN_POWER: Final = np.float32(32767.0**2 / 2.0 * 10.0 ** ((MIN_DBM0 - FULL_SCALE_DBM0) / 10.0))
 _TWIST: Final = np.float32(10.0 ** (MAX_TWIST_DB / 10.0))
 _LIMIT_HZ: Final = (MAX_OFFSET * np.array(FREQUENCIES_HZ)).astype(np.float32)
-_GROUPS: Final = np.array([[0], [4]], np.intp)
 _CURVATURE: Final = np.float32(CURVATURE)
+_LONG_AGO_MS: Final = -(10**6)
 _TINY: Final = np.float32(1e-6)
 _ONE: Final = np.float32(1.0)
 _FALL: Final = np.float32(0.985)
-_DBM0: Final = FULL_SCALE_DBM0 - 20.0 * np.log10(32767.0 / np.sqrt(2.0))
-
-# Rows of the state, one column a line. HITS to SIDE are sums over the digit's windows.
-_REF, _GAP, _SUM, _FIRST, _BEFORE, _BEST, _HITS, _LOW, _HIGH, _SHARE, _REST, _SIDE, _ROWS = range(
-    13
-)
-_SUMS: Final = slice(_HITS, _SIDE + 1)
 
 
 class Windows:
     """What windows are by themselves: `key` -1 where there is no digit. All arrays (.., n)."""
 
-    __slots__ = ("energy", "key", "power", "terms")
+    __slots__ = ("energy", "key", "power", "size", "terms")
 
     def __init__(self, power: Floats, lean: Floats, energy: Floats) -> None:
         """`power` and `lean` (8, n) of each frequency, `energy` (n): mean power of the window."""
         self.power = power
-        count = power.shape[1]
         self.energy = energy
-        self.terms = np.empty((6, count), np.float32)
-        """One, power of the low and the high tone, share, rest of the power, other columns."""
+        count = power.shape[1]
         groups = power.reshape(2, 4, count)
-        best = groups.max(axis=1)
-        some = best[0] + best[1] > 0.35 * energy
-        if not some.any():
+        pairs = np.maximum(groups[:, ::2], groups[:, 1::2])
+        best = np.maximum(pairs[:, 0], pairs[:, 1])
+        total = best[0] + best[1]
+        self.size = np.sqrt(total)
+        """Amplitude of the strongest row and column together."""
+        self.terms = np.empty((verdict.ROWS - verdict.LOW, count), np.float32)
+        """By window, in the order of the state's sums: power of the low and the high tone, their
+        share of it, the rest of it, other columns; and by the tones' power: how many Hz each lies
+        off, and the squares of both.
+        """
+        if not (total > np.float32(0.35) * energy).any():
             self.key = np.full(count, -1, np.intp)
             self.terms[:] = 0.0
             return
-        at = groups.argmax(axis=1)
-        at += _GROUPS
-        flat = at * count
-        flat += np.arange(count)
+        upper = pairs[:, 1] > pairs[:, 0]
+        odd = groups[:, 1::2] > groups[:, ::2]
+        at = np.where(upper, odd[:, 1], odd[:, 0]) + 2 * upper
+        at[1] += 4
+        off = lean.ravel().take(at * count + np.arange(count))
         best += _TINY
-        off = lean.ravel().take(flat)
         off /= best
         good = (np.abs(off) < _LIMIT_HZ.take(at)).all(axis=0)
-        np.multiply(off, off, out=off)
-        np.minimum(off, np.float32(2500.0), out=off)
-        off *= _CURVATURE
-        np.exp(off, out=off)
-        tones = self.terms[1:3]
-        np.multiply(best, off, out=tones)
-        self.terms[0] = 1.0
-        share = np.divide(tones[0] + tones[1], energy + _TINY, out=self.terms[3])
-        np.subtract(energy, energy * share, out=self.terms[4])
-        np.subtract(groups[1].sum(axis=0), best[1], out=self.terms[5])
+        square = np.minimum(off * off, np.float32(2500.0))
+        tones = self.terms[:2]
+        np.multiply(best, np.exp(_CURVATURE * square), out=tones)
+        both = tones[0] + tones[1]
+        share = np.divide(both, energy + _TINY, out=self.terms[2])
+        np.subtract(energy, both, out=self.terms[3])
+        np.subtract(groups[1].sum(axis=0), best[1], out=self.terms[4])
+        np.multiply(off, both, out=self.terms[5:7])
+        np.multiply(square[0] + square[1], both, out=self.terms[7])
         weaker = np.minimum(tones[0], tones[1])
-        good &= share > MIN_SHARE
+        good &= share > np.float32(MIN_SHARE)
         good &= weaker > _MIN_POWER
-        good &= np.maximum(tones[0], tones[1]) < _TWIST * weaker
-        at[0] *= 4
-        key = at[0] + at[1]
-        key -= 3
-        key *= good
-        key -= 1
-        self.key = key
+        good &= both < (_ONE + _TWIST) * weaker
+        self.key = np.where(good, 4 * at[0] + (at[1] - 4), -1)
         """Row times four plus column."""
 
 
@@ -125,173 +98,183 @@ class DigitMachine:
 
     def __init__(self, lines: int) -> None:
         self._key = np.full(lines, -1, np.intp)
-        self._state = np.zeros((_ROWS, lines), np.float32)
-        self._state[_REF] = 1.0
+        self._state = np.zeros((verdict.ROWS, lines), np.float32)
+        self._state[verdict.REF] = 1.0
         self._begun_ms = np.zeros(lines, np.int64)
         self._before = np.zeros((8, lines), np.float32)
-        self._energy = np.zeros((2, lines), np.float32)
-        """Power of the last window and of that before it."""
+        self._past = [np.zeros(lines, np.float32) for _ in range(3)]
+        """Power of the last windows, the last one first."""
         self._loud = np.zeros(lines, np.float32)
-        self._loud_ms = np.zeros(lines, np.int64)
+        self._loud_ms = np.full(lines, _LONG_AGO_MS, np.int64)
+        self._over: list[tuple[int, Floats, NDArray[np.int64]]] = []
+        """Candidates that are over and not judged yet: hop, columns, their line, key and time."""
+        self._unjudged = np.zeros(lines, np.bool_)
+        self._heard: list[tuple[int, int, DigitHeard]] = []
 
     def reset(self, line: int) -> None:
         """Forget what this line was in."""
         self._key[line] = -1
         self._state[:, line] = 0.0
-        self._state[_REF, line] = 1.0
+        self._state[verdict.REF, line] = 1.0
         self._before[:, line] = 0.0
-        self._energy[:, line] = 0.0
+        for past in self._past:
+            past[line] = 0.0
         self._loud[line] = 0.0
+        self._loud_ms[line] = _LONG_AGO_MS
 
     def step(
-        self,
-        windows: Windows,
-        begin: int,
-        lines: Whole | None,
-        now_ms: NDArray[np.int64],
-    ) -> list[tuple[int, DigitHeard]]:
-        """Windows from `begin` on, one of each of `lines` (None: all), that end at `now_ms`.
-
-        Returns digits that ended, with their line.
-        """
-        end = begin + len(now_ms)
-        open_key = self._key if lines is None else self._key[lines]
-        at = np.flatnonzero(np.maximum(windows.key[begin:end], open_key) >= 0)
-        heard: list[tuple[int, DigitHeard]] = []
-        if len(at):
+        self, windows: Windows, hop: int, lines: Whole | None, now_ms: NDArray[np.int64]
+    ) -> None:
+        """Window `hop` of each of `lines` (None: all), which ends at `now_ms`."""
+        begin = hop * len(now_ms)
+        part = slice(begin, begin + len(now_ms))
+        key = self._key if lines is None else self._key[lines]
+        at = np.flatnonzero(np.maximum(windows.key[part], key) >= 0)
+        if lines is None and 2 * len(at) > len(now_ms):
+            # Most have something: cheaper to take all along than to pick them out.
+            at = np.arange(len(now_ms))
+            self._advance(windows, hop, begin + at, at, self._state, self._key, now_ms)
+        elif len(at):
             rows = at if lines is None else lines[at]
-            heard = self._advance(windows, at + begin, rows, now_ms.take(at))
-        power, energy = windows.power[:, begin:end], windows.energy[begin:end]
+            state, key = self._state.take(rows, axis=1), key[at]
+            self._advance(windows, hop, begin + at, rows, state, key, now_ms[at])
+            self._state[:, rows] = state
+            self._key[rows] = key
+        power, energy = windows.power[:, part], windows.energy[part]
         if lines is None:
             self._before = power
-            self._energy[1] = self._energy[0]
-            self._energy[0] = energy
+            self._past = [energy, *self._past[:2]]
         else:
             self._before[:, lines] = power
-            self._energy[1, lines] = self._energy[0, lines]
-            self._energy[0, lines] = energy
+            for past, later in ((2, 1), (1, 0)):
+                self._past[past][lines] = self._past[later][lines]
+            self._past[0][lines] = energy
+
+    def told(self) -> list[tuple[int, int, DigitHeard]]:
+        """(hop, line, digit) for digits that ended in the steps since this was asked last."""
+        self._judge()
+        heard, self._heard = self._heard, []
         return heard
 
     def _advance(
-        self, windows: Windows, at: Whole, rows: Whole, now_ms: NDArray[np.int64]
-    ) -> list[tuple[int, DigitHeard]]:
-        """Windows `at` of lines `rows`."""
-        new, key = windows.key.take(at), self._key.take(rows)
-        state = self._state.take(rows, axis=1)
+        self,
+        windows: Windows,
+        hop: int,
+        at: Whole,
+        rows: Whole,
+        state: Floats,
+        key: Whole,
+        now_ms: NDArray[np.int64],
+    ) -> None:
+        """Windows `at` of lines `rows`, whose `state` and `key` are changed in place."""
+        new = windows.key.take(at)
         opened = key >= 0
-        same = opened & (new == key)
+        same = (new == key) & opened
         size = _amplitude(windows.power, np.maximum(key, 0), at)
-        ratio = size / state[_REF]
+        ratio = size / state[verdict.REF]
         short = np.maximum(_ONE - ratio, np.float32(0.0))
-        gap = state[_GAP] + short
-        ended = (gap >= GAP_HOPS) | ((new >= 0) & ~same & (ratio < 0.8))
-        ended &= opened
-        heard: list[tuple[int, DigitHeard]] = []
+        gap = state[verdict.GAP] + short
+        # Another digit, unless it is this one misread; one window that a second, stronger one
+        # contradicts was itself misread, where an echo and a beginning met.
+        other = (new >= 0) & ~same
+        doubted = (state[verdict.HITS] <= _ONE) & (windows.size.take(at) > np.float32(1.1) * size)
+        other &= doubted | (ratio < np.float32(0.8))
+        ended = (other | (gap >= GAP_HOPS)) & opened
         over = np.flatnonzero(ended)
         if len(over):
-            heard = self._ended(over, rows, key, state, gap, now_ms, windows.energy.take(at[over]))
+            columns = np.empty((verdict.ALL_ROWS, len(over)), np.float32)
+            columns[: verdict.ROWS] = state.take(over, axis=1)
+            columns[verdict.GAP] = gap.take(over)
+            columns[verdict.AFTER] = windows.energy.take(at.take(over))
+            self._hold(hop, columns, other[over], rows[over], key[over], now_ms[over])
             key[over] = -1
-        full = same & (ratio >= 0.9)
-        state[_GAP] = np.where(full, short, gap)
-        state[_SUM] += size
-        terms = windows.terms.take(at, axis=1) * same
-        state[_SUMS] += terms
-        np.maximum(state[_BEST], terms[_SHARE - _HITS], out=state[_BEST])
+        full = same & (ratio >= np.float32(0.9))
+        state[verdict.GAP] = np.where(full, short, gap)
+        state[verdict.SUM] += size
+        state[verdict.FULL] += full
+        state[verdict.HITS] += same
+        terms = windows.terms.take(at, axis=1)
+        terms *= same
+        state[verdict.SUMS] += terms
+        np.maximum(state[verdict.BEST], terms[verdict.SHARE - verdict.LOW], out=state[verdict.BEST])
         # The reference rises at once and falls slowly: the first window holds only a part.
-        state[_REF] *= np.where(full, np.maximum(ratio, _FALL), _ONE)
+        state[verdict.REF] *= np.where(full, np.maximum(ratio, _FALL), _ONE)
         begun = np.flatnonzero((new >= 0) & (key < 0))
         if len(begun):
-            self._begin(windows, begun, at, rows, new, key, state, now_ms)
-        self._state[:, rows] = state
-        self._key[rows] = key
-        return heard
+            self._begin(windows, begun, at[begun], rows[begun], new[begun], key, state, now_ms)
 
     def _begin(
         self,
         windows: Windows,
         which: Whole,
         at: Whole,
-        rows: Whole,
+        lines: Whole,
         new: Whole,
         key: Whole,
         state: Floats,
         now_ms: NDArray[np.int64],
     ) -> None:
         """Open a digit on `which` of the windows in hand, unless it is an echo."""
-        lines = rows[which]
-        fresh = _amplitude(windows.power, new[which], at[which])
+        if self._over and self._unjudged[lines].any():
+            self._judge()
+        fresh = windows.size.take(at)
         faded = _FORGET ** ((now_ms[which] - self._loud_ms[lines]) / HOP_MS)
-        loud = fresh > ECHO_RATIO * self._loud[lines] * faded
-        which, fresh, lines = which[loud], fresh[loud], lines[loud]
-        key[which] = new[which]
-        earlier = _amplitude(self._before, new[which], lines)
-        state[_REF, which] = fresh
-        state[_GAP, which] = 0.0
-        state[_SUM, which] = state[_FIRST, which] = fresh + np.minimum(earlier, fresh)
-        state[_SUMS, which] = windows.terms[:, at[which]]
-        state[_BEST, which] = windows.terms[_SHARE - _HITS, at[which]]
-        state[_BEFORE, which] = self._energy[1, lines]
+        loud = np.flatnonzero(fresh > ECHO_RATIO * self._loud[lines] * faded)
+        which, at, lines, new, fresh = which[loud], at[loud], lines[loud], new[loud], fresh[loud]
+        key[which] = new
+        earlier = np.sqrt(self._before[new >> 2, lines] + self._before[4 + (new & 3), lines])
+        first = np.empty((verdict.ROWS, len(which)), np.float32)
+        first[verdict.REF] = fresh
+        first[verdict.GAP] = 0.0
+        first[verdict.SUM] = first[verdict.FIRST] = fresh + np.minimum(earlier, fresh)
+        first[verdict.BEFORE] = self._past[1][lines]
+        # A window that is a digit began 10 to 20 ms after this one ended; noise may delay it.
+        first[verdict.QUIET] = np.minimum(first[verdict.BEFORE], self._past[2][lines])
+        first[verdict.FULL] = first[verdict.HITS] = 1.0
+        first[verdict.SUMS] = windows.terms.take(at, axis=1)
+        first[verdict.BEST] = first[verdict.SHARE]
+        state[:, which] = first
         self._begun_ms[lines] = now_ms[which]
 
-    def _ended(
+    def _hold(
         self,
-        over: Whole,
-        rows: Whole,
+        hop: int,
+        columns: Floats,
+        cut: Flags,
+        lines: Whole,
         key: Whole,
-        state: Floats,
-        gap: Floats,
         now_ms: NDArray[np.int64],
-        after: Floats,
-    ) -> list[tuple[int, DigitHeard]]:
-        """Tell those that were digits; `after`: power where they are over."""
-        ended = state[:, over].astype(np.float64)
-        ref, hits = ended[_REF], ended[_HITS]
-        length = ended[_SUM] / ref
-        wanted = np.where(length >= SHORT_HOPS, MIN_MEAN_SHARE, SHORT_MEAN_SHARE)
-        wanted[length >= LONG_HOPS] = LONG_MEAN_SHARE
-        good = (hits >= 2.0) | ((ended[_SHARE] >= LONE_SHARE) & (length >= LONE_HOPS))
-        good &= (length >= MIN_HOPS) & (ended[_SHARE] >= wanted * hits)
-        good &= _among_noise(ended, after)
-        over, ended, ref, hits = over[good], ended[:, good], ref[good], hits[good]
-        lines = rows[over]
-        self._loud[lines], self._loud_ms[lines] = ref, now_ms[over]
-        # A window's middle lies a hop before its end, and a sum over hops reaches half a hop on.
-        end_ms = now_ms[over] - HOP_MS * (0.5 + gap[over])
-        start_ms = self._begun_ms[lines] - HOP_MS * (0.5 + ended[_FIRST] / ref)
-        level = 10.0 * np.log10(np.minimum(ended[_LOW], ended[_HIGH]) / hits) + _DBM0
-        twist = 10.0 * np.log10(ended[_HIGH] / ended[_LOW])
-        return [
-            (line, DigitHeard(KEYPAD[one_key], max(0, start), end, one_level, one_twist))
-            for line, one_key, start, end, one_level, one_twist in zip(
-                lines.tolist(),
-                key[over].tolist(),
-                np.rint(start_ms).astype(np.int64).tolist(),
-                np.rint(end_ms).astype(np.int64).tolist(),
-                level.round(1).tolist(),
-                twist.round(1).tolist(),
-                strict=True,
-            )
-        ]
+    ) -> None:
+        """Candidates over now, `cut`: by another. They are judged together with those of the next
+        hops, unless they are asked for sooner: half the work where there are few.
+        """
+        if self._unjudged[lines].any():
+            self._judge()
+        columns[verdict.LASTED_MS] = now_ms - self._begun_ms[lines]
+        quiet = np.minimum(self._past[0][lines], self._past[1][lines])
+        columns[verdict.THEN_QUIET] = np.minimum(quiet, columns[verdict.AFTER]) * ~cut
+        self._over.append((hop, columns, np.stack((lines, key, now_ms))))
+        self._unjudged[lines] = True
 
-
-def _among_noise(ended: NDArray[np.float64], after: Floats) -> Flags:
-    """What is impure must be so because the line is noisy: the rest is spread evenly and is there
-    before and after the digit too. The rest of a vowel is its other partials, and comes and goes
-    with it. One pure window is enough, and two say too little: at its ends, and where a
-    packet was lost, a digit is impure too.
-    """
-    hits = ended[_HITS]
-    share = ended[_SHARE] / hits
-    rest = ended[_REST] / hits
-    # Chance evens out in a long digit.
-    even = ended[_SIDE] < (MAX_SIDE / 2.0 + MAX_SIDE / hits) * ended[_HIGH]
-    before = ended[_BEFORE]
-    steady = (before > LEAST_NOISE * rest) & (before < MOST_NOISE * rest)
-    steady &= after > LEAST_NOISE * rest
-    good: Flags = (
-        (hits < 3.0) | (ended[_BEST] > PURE_SHARE) | even & (steady | (share > FAIR_SHARE))
-    )
-    return good
+    def _judge(self) -> None:
+        if not self._over:
+            return
+        hops, parts, marks = zip(*self._over, strict=True)
+        columns = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        lines, key, now_ms = marks[0] if len(marks) == 1 else np.concatenate(marks, axis=1)
+        self._over = []
+        self._unjudged[lines] = False
+        among = now_ms - self._loud_ms[lines] < verdict.AMONG_DIGITS_MS
+        good = np.flatnonzero(verdict.digits(columns, key, among))
+        if not len(good):
+            return
+        when = np.repeat(hops, [part.shape[1] for part in parts])
+        if len(good) < len(lines):
+            columns, lines = columns[:, good], lines[good]
+            key, now_ms, when = key[good], now_ms[good], when[good]
+        self._loud[lines], self._loud_ms[lines] = columns[verdict.REF], now_ms
+        heard = verdict.told(columns, key, now_ms)
+        self._heard += zip(when.tolist(), lines.tolist(), heard, strict=True)
 
 
 def _amplitude(power: Floats, key: Whole, at: Whole) -> Floats:
