@@ -269,7 +269,6 @@ class Agent:
             self._do(plug, plug.line.answered())
         if call.gone:
             self._part(plug, call)
-            self._tell(plug, "over", code=call.code)
             self._do(plug, plug.line.ended(call.code))
 
     def _fill(self, plug: _Plug, now: Instant) -> None:
@@ -332,6 +331,16 @@ class Agent:
             call.hangup(pj.CallOpParam())
 
     def _part(self, plug: _Plug, call: _Call) -> None:
+        playout = plug.stream.playout
+        self._tell(
+            plug,
+            "over",
+            code=call.code,
+            frames_in=plug.sound.frames_in,
+            frames_out=playout.taken,
+            starved=playout.starved,
+            discarded=playout.discarded + plug.stream.unsent_frames,
+        )
         plug.sound.bind(None)
         call.part()
         plug.call = None

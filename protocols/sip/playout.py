@@ -7,16 +7,19 @@ from typing import Final
 
 FRAME_BYTES: Final = 320
 """20 ms at 8 kHz, 16 bit."""
+PRIME_AT_MOST: Final = 8
 SILENCE: Final = bytes(FRAME_BYTES)
 
 
 class Playout:
     """Begins to give when `prime` frames are there, and again after it ran dry: silence meanwhile.
 
-    Never holds more than `limit` frames; then the oldest go, counted in `discarded`.
+    Each time it runs dry `prime` grows by a frame, to `PRIME_AT_MOST`: who was late once will be
+    again, and a hole in a tone costs a whole repetition, delay nearly nothing. Never holds more
+    than `limit` frames; then the oldest go, counted in `discarded`.
     """
 
-    def __init__(self, prime: int = 2, limit: int = 50) -> None:
+    def __init__(self, prime: int = 3, limit: int = 50) -> None:
         self.discarded = 0
         self.taken = 0
         self.starved = 0
@@ -47,12 +50,14 @@ class Playout:
         if not self._frames:
             self._giving = False
             self.starved += 1
+            self._prime = min(self._prime + 1, max(self._prime, PRIME_AT_MOST))
             return SILENCE
         self.taken += 1
         return self._frames.popleft()
 
     def clear(self) -> None:
-        """Forget what is queued."""
+        """Forget what is queued, and count anew."""
+        self.discarded = self.taken = self.starved = 0
         self._frames.clear()
         self._rest = b""
         self._giving = False

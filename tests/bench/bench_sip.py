@@ -1,5 +1,8 @@
 """Real SIP calls at 0, 1, 2, 5 % loss (users.md 19): first try, four tries, call time, CPU.
 
+A try is a block that was sent: a call that found no free line is none, it is counted by itself
+(`calls_busy`). Of the blocks sent again those were stored already whose kiss-off was not heard.
+
 python -m tests.bench.bench_sip --calls 200 --trunks 6      (root: network namespaces)
 """
 
@@ -24,10 +27,12 @@ def _cpu_s(pid: int) -> float:
 
 def measure(rig: SipRig, calls: int, events: int, loss: float, first: int) -> dict[str, Any]:
     """One loss rate."""
-    fronts = [one.pid for name, one in rig.programs.items() if name.startswith("front")]
+    fronts = rig.front_end_pids()
     before = sum(map(_cpu_s, fronts))
     outcome = rig.call(calls, events, first=first, loss=loss)
     spent = sum(map(_cpu_s, fronts)) - before
+    again = [one for one in outcome.events if one["tries"] > 1]
+    times = rig.times_stored()
     lasted = [one["lasted_s"] for one in outcome.dialled]
     return {
         "loss": loss,
@@ -37,7 +42,10 @@ def measure(rig: SipRig, calls: int, events: int, loss: float, first: int) -> di
         "owed": len(outcome.events) - len(outcome.kissed),
         "kissed_not_stored": len(outcome.kissed - outcome.stored),
         "invented": len(outcome.invented),
+        "calls_busy": sum(1 for one in outcome.dialled if one["cause"] == "busy"),
         "first_try": round(outcome.within(1), 4),
+        "sent_again": len(again),
+        "sent_again_though_stored": sum(1 for one in again if times[one["digits"]] > 1),
         "within_four": round(outcome.within(4), 4),
         "datagrams_lost": outcome.dropped,
         "call_s_median": round(statistics.median(lasted), 2),

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -111,7 +112,9 @@ class Outcome:
 
 
 class SipRig:
-    """`trunks` agents of four lines, one front-end that takes them all, one receiver."""
+    """`trunks` agents of four lines, one receiver, and one front-end that takes them all and four
+    more: a line dialled again at once comes before the centre has noticed its hanging up.
+    """
 
     def __init__(self, folder: Path, trunks: int, *options: str, apart: bool = True) -> None:
         self.folder = folder
@@ -143,7 +146,7 @@ class SipRig:
 
     def _start(self) -> None:
         config = self.folder / "receiver.toml"
-        lines = max(64, CALLS_EACH * self._trunks)
+        lines = max(64, CALLS_EACH * (self._trunks + 1))
         config.write_text(
             f'id = "rx-sip"\n[[line]]\nname = "sip"\nlisten = "127.0.0.1:0"\nlines = {lines}\n'
         )
@@ -162,7 +165,7 @@ class SipRig:
                 "--audiosocket",
                 f"127.0.0.1:{port}",
             ),
-            *("--allow", f"{premises_ip}/32", "--calls", str(CALLS_EACH * self._trunks)),
+            *("--allow", f"{premises_ip}/32", "--calls", str(CALLS_EACH * (self._trunks + 1))),
             *self._options,
         )
         agents = [
@@ -242,12 +245,14 @@ class SipRig:
             told["wall_s"], told["events"], told["dialled"], stored & mine, invented, dropped
         )
 
+    def times_stored(self) -> Counter[str]:
+        """How often the receiver's spool holds each message."""
+        taken = (one.what for one in peek_entries(self.spool, 0, 1_000_000))
+        return Counter(what.raw for what in taken if isinstance(what, Report))
+
     def stored(self, first: int = 0) -> set[str]:
         """Messages in the receiver's spool, of accounts from `first` on."""
-        taken = (one.what for one in peek_entries(self.spool, 0, 1_000_000))
-        return {
-            what.raw for what in taken if isinstance(what, Report) and int(what.raw[:4]) >= first
-        }
+        return {raw for raw in self.times_stored() if int(raw[:4]) >= first}
 
     def log(self, name: str) -> str:
         """A program's output."""

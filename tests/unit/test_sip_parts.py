@@ -115,3 +115,21 @@ def test_playout_gives_every_whole_frame_in_order(pieces: list[bytes]) -> None:
     given_back = b"".join(playout.take() for _ in range(whole))
     assert given_back == audio[: whole * FRAME_BYTES]
     assert playout.take() is SILENCE
+
+
+def test_playout_waits_longer_for_whom_it_once_waited_in_vain() -> None:
+    playout, frame = Playout(prime=3), b"\1" * FRAME_BYTES
+
+    def until_it_gives() -> int:
+        for count in range(1, 20):
+            playout.put(frame)
+            if playout.take() is not SILENCE:
+                while playout.take() is not SILENCE:
+                    pass
+                return count
+        return 0
+
+    assert [until_it_gives() for _ in range(8)] == [3, 4, 5, 6, 7, 8, 8, 8]
+    assert playout.starved == 8
+    playout.clear()
+    assert (playout.starved, until_it_gives()) == (0, 8), "the line stays as late as it is"
