@@ -41,6 +41,7 @@ class JournalThread:
         self._pending: list[Stamped] = []
         self._committing = 0
         self._acked: dict[str, list[OwedKey]] = {}
+        self._firm: set[str] = set()
         self._raw: OrderedDict[Place, bytes] = OrderedDict()
         self._dirty = False
         self._work = asyncio.Event()
@@ -85,9 +86,15 @@ class JournalThread:
         self._dirty = True
         self._work.set()
 
-    def acknowledge(self, path: str, keys: Sequence[OwedKey]) -> None:
-        """No longer owed on `path`."""
+    def acknowledge(self, path: str, keys: Sequence[OwedKey], *, firmly: bool = False) -> None:
+        """No longer owed on `path`. `firmly`: to the disk at once; else it may be forgotten by a
+        kill, which costs a resend.
+        """
         self._acked.setdefault(path, []).extend(keys)
+        if firmly:
+            self._firm.add(path)
+            self._work.set()
+            return
         self._loop.call_later(ACK_LINGER_S, self._work.set)
 
     async def keep(self) -> None:
@@ -123,8 +130,10 @@ class JournalThread:
                     self.trouble = event.detail if event.q is Qualifier.NEW else ""
                 self.record(event)
         acked, self._acked = self._acked, {}
+        firm, self._firm = self._firm, set()
         for path, keys in acked.items():
-            await self.on_disk(partial(self.store.acknowledge, path, keys))
+            take = self.store.settle if path in firm else self.store.acknowledge
+            await self.on_disk(partial(take, path, keys))
 
     async def stored(self) -> None:
         """Returns when all that was recorded so far is on disk; a sick disk's, in memory."""

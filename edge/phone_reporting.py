@@ -230,8 +230,8 @@ class PhoneReporting:
 
     def _carry(self, effect: DiallerEffect) -> None:
         match effect:
-            case Settled(keys):
-                self._journal.acknowledge(PHONE, keys)
+            case Settled(keys, kissed):
+                self._journal.acknowledge(PHONE, keys, firmly=kissed)
             case JournalEvent(event):
                 self._host.emit(event)
             case NotCommunicated(on, detail):

@@ -237,10 +237,10 @@ class KeptRecords:
             return False
         return bool(done[0] == 0 and done[1] == 0)
 
-    def store_debts(self) -> None:
-        """Write acknowledgements, not synced."""
+    def store_debts(self, *, lazy: bool = True) -> None:
+        """Write acknowledgements; `lazy`: not synced."""
         if any(debt.changed for debt in self._debts.values()):
-            with self.database.transaction(lazy=True):
+            with self.database.transaction(lazy=lazy):
                 self._put_debts()
             self._debts_stored()
 

@@ -303,6 +303,20 @@ class JournalStore:
                 with self._reading():
                     self._kept.acknowledge(path, keys)
 
+    def settle(self, path: str, keys: Sequence[OwedKey]) -> None:
+        """`acknowledge`, and on the disk if that works: for a path on which a repeat is no small
+        thing (a phone report told twice is an alarm told twice).
+        """
+        self.acknowledge(path, keys)
+        with self._lock:
+            if self._kept is None or self._volatile is not None:
+                return
+            try:
+                self._kept.store_debts(lazy=False)
+            except _FAULTS as error:
+                if _damaging(error):
+                    self._leave_disk(error)
+
     def held(self, path: str, epoch: int, first: int, last: int) -> list[OwedKey]:
         """The Records of a Resend request that are here; owed on `path` again from now on."""
         with self._lock:

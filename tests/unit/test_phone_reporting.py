@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -19,7 +20,7 @@ from edge.journal.record_types import OwedKey, Stored
 from edge.journal_thread import JournalThread
 from edge.panel.inputs import Fault, PanelInput, PathChanged
 from edge.phone_reporting import PHONE, PhoneReporting, read_memory, write_memory
-from edge.reporting.phone.dialler_types import Memory, OwePhone, Reportable
+from edge.reporting.phone.dialler_types import Memory, OwePhone, Reportable, Settled
 from protocols.instants import NS_PER_S, Instant
 from protocols.panel_event import Code, PanelEvent
 from protocols.phone_batch import Sent
@@ -126,6 +127,31 @@ def test_a_heartbeat_counts_what_is_on_its_way_into_the_journal(tmp_path: Path) 
                     await asyncio.sleep(0)
 
     asyncio.run(asyncio.wait_for(story(), 20))
+
+
+def test_what_was_kissed_off_is_on_the_disk_at_once(tmp_path: Path) -> None:
+    """A panel killed in the next moment must not tell the alarm a second time."""
+    data, killed = tmp_path / "data", tmp_path / "killed"
+    data.mkdir()
+
+    async def story() -> None:
+        async with shell(data) as (reporting, _, journal):
+            journal.record(HOLDUP)
+            journal.record(HOLDUP)
+            await comes(lambda: reporting.owed() == 2)
+            first, second = journal.store.owed(PHONE)
+            reporting._carry(Settled((first,), kissed=True))
+            await comes(lambda: journal.store.owed(PHONE) == [second])
+            await journal.stored()
+            shutil.copytree(data, killed)
+
+    asyncio.run(story())
+
+    async def again() -> None:
+        async with shell(killed) as (reporting, _, _journal):
+            assert reporting.owed() == 1
+
+    asyncio.run(again())
 
 
 KEPT = Memory((Sent(1, 7, kissed=True, tries=2),), Instant(5 * NS_PER_S))
