@@ -45,6 +45,8 @@ from protocols.mqtt.topics import RECEIVER_PINS, RECEPTION, TO_RECEIVER, topic
 KEEPALIVE_S: Final = 15
 BACKOFF_FIRST_S: Final = 0.5
 BACKOFF_MAX_S: Final = 15.0
+_NOT_US: Final = ("refuses us", "no right", "Unspecified error", "SSL", "X509", "PEM")
+"""Signs that a certificate was not accepted; the broker hangs up without a word (Unspecified)."""
 SETTLED_S: Final = 30.0
 """A connection that lasted so long was a good one: the next wait is short again (users.md D4)."""
 
@@ -198,7 +200,9 @@ class ReceiverLink:
             began = time.monotonic()
             try:
                 why = session.open(self._stop)
-                if why is None:
+                if why is not None:
+                    why += _identity_hint(why, self._receiver)
+                else:
                     self._client = session.client
                     self._tell(True, "")
                     self._given.put(LinkUp())
@@ -227,6 +231,16 @@ class ReceiverLink:
         if (up, why) != self._told:
             self._told = (up, why)
             self._on_state(up, why)
+
+
+def _identity_hint(why: str, receiver: str) -> str:
+    """What to do where it is not the network but who we are, or whom we trust."""
+    if not any(sign in why for sign in _NOT_US):
+        return ""
+    return (
+        "; the folder `identity` is of another centre, damaged, revoked or replaced:"
+        f" `tocsin-collector receiver add {receiver} --out DIR` makes a new one"
+    )
 
 
 def _now() -> Instant:

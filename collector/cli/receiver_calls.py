@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from collector import CollectorError
@@ -54,31 +55,24 @@ def list_calls(
     if not calls:
         out.print(pick(lang, "No calls yet.", "还没有来电。"))
         return
-    table = Table(
-        *(
-            pick(lang, *titles)
-            for titles in (
-                ("call", "呼叫"),
-                ("began", "开始"),
-                ("line", "线路"),
-                ("caller", "主叫"),
-                ("stored", "保存"),
-                ("acknowledged", "已应答"),
-                ("refused", "拒收"),
-                ("outcome", "结果"),
-            )
-        )
+    counted = pick(
+        lang,
+        "+: stored/acknowledged/refused messages",
+        "+：保存/应答/拒收的消息数",
     )
+    table = Table(box=None, pad_edge=False, caption=counted, caption_justify="left")
+    for titles in (("call", "呼叫"), ("began", "开始"), ("line", "线路"), ("caller", "主叫")):
+        table.add_column(pick(lang, *titles), no_wrap=True)
+    table.add_column("+", no_wrap=True)
+    table.add_column(pick(lang, "outcome", "结果"), ratio=1)
     for each in calls:
         table.add_row(
             each.call[:12],
             local_time(each.began),
-            each.line,
-            each.caller or "-",
-            str(each.stored),
-            str(each.kissed),
-            str(each.failed),
-            ", ".join(each.formats) or each.unrecognised or each.cause,
+            escape(each.line),
+            escape(each.caller) or "-",
+            f"{each.stored}/{each.kissed}/{each.failed}",
+            escape(", ".join(each.formats) or each.unrecognised or each.cause),
         )
     out.print(table)
 

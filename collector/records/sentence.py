@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, timedelta
 from typing import Final
 
+from collector.records import phone_words
 from collector.records.case import Case, Destination, Evidence, Kind, Outcome, State
 from collector.records.names import (
     WORDINGS,
@@ -186,7 +187,7 @@ class _Speaker:
             *self._standing(),
             *self._testing(),
             *self._telling(),
-            *self._account(),
+            *phone_words.remarks(self.case, self.words),
             *self._doubts(),
             *self._paths(),
             *self._history(),
@@ -286,20 +287,6 @@ class _Speaker:
             first = words.list_comma.join(names[:-1])
             named = words.both.format(first=first, last=names[-1])
         return [words.by_paths.format(names=named)]
-
-    def _account(self) -> list[str]:
-        """A phone report whose panel is not certain (S22)."""
-        for piece in self.case.occurrences:
-            parts = [part.partition("=") for part in piece.event.detail.split(";")]
-            tokens = {name: value for name, _, value in parts}
-            account, panels = tokens.get("account"), tokens.get("panels", "none")
-            if not account or not self.case.panel.startswith("acct-"):
-                continue
-            if panels == "none":
-                return [self.words.account_unknown.format(account=clean(account))]
-            names = self.words.list_comma.join(clean(name) for name in panels.split("+"))
-            return [self.words.account_doubt.format(account=clean(account), names=names)]
-        return []
 
     def _history(self) -> list[str]:
         case, words, context = self.case, self.words, self.case.context

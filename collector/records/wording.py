@@ -76,6 +76,9 @@ class Wording:
     account: str
     account_unknown: str
     account_doubt: str
+    unread_call: str
+    unknown_caller: str
+    line_down: str
     # names
     list_comma: str
     paths: Mapping[str, str]

@@ -51,6 +51,10 @@ def pins(receiver: ReceiverProcess) -> list[tuple[str, str, str]]:
     return [(one["account"], one["format"], one["source"]) for one in last.get("pins", [])]
 
 
+def why_no_link(receiver: ReceiverProcess) -> str:
+    return str(receiver.ask_json("status")[0].get("last", {}).get("link_why", ""))
+
+
 def wait_for(condition: Callable[[], bool], receiver: ReceiverProcess) -> None:
     end = time.monotonic() + 60
     while not condition():
@@ -87,6 +91,9 @@ def test_calls_are_kept_without_a_collector_and_told_when_it_is_back(tmp_path: P
         process, _ = started(data, port)
         try:
             wait_for(lambda: not receiver.ask_json("status")[0].get("waiting", 0), receiver)
+            revoke = collector(data, "receiver", "revoke", "rx-1")
+            subprocess.run(revoke, check=True, capture_output=True)
+            wait_for(lambda: "receiver add rx-1" in why_no_link(receiver), receiver)
         finally:
             ended(process, signal.SIGTERM)
         entries = receiver.ask_json("spool", "show")

@@ -180,6 +180,21 @@ def test_unknown_code_restored_fault_closed_and_guards() -> None:
     assert said(story.only())[1].endswith("Li Si已结案：误报。")
 
 
+def test_a_call_nobody_understood_is_named_with_its_caller_and_a_lost_line_with_its_cause() -> None:
+    story = Story()
+    call = "call=1fe3ccb7a99f8b628fff;caller=13800001234;receiver=rx-1;line=trunk;tried=dual"
+    story.tell(Code.UNRECOGNISED_CALL, ARMED_S, area=0, detail=call)
+    english, chinese = said(story.only())
+    assert english == (
+        "Phone call that could not be read. Caller 13800001234, line trunk of receiver rx-1; its"
+        " audio there: call 1fe3ccb7a99f."
+    )
+    assert chinese.startswith("无法识别的来电。主叫 13800001234，接收机 rx-1 的线路 trunk；")
+    story = Story()
+    story.tell(Code.LINE_FAULT, ARMED_S, area=0, detail="line=spool;cause=the disk is full")
+    assert said(story.only())[0] == "Phone line at the centre lost. Line spool: the disk is full."
+
+
 def test_areas_are_named_when_there_are_several_and_the_day_when_it_is_another() -> None:
     story = Story()
     story.arm(0, area=2)
