@@ -29,6 +29,11 @@ READ_S: Final = 0.25
 """How long one read waits at most, and with it how late a deadline may be seen."""
 RETRY_S: Final = 1.0
 RETRY_MAX_S: Final = 15.0
+MUCH_BYTES: Final = 4096
+MUCH_S: Final = 0.05
+"""So much at once no receiver sends, for it has one frame under way: it is taken slowly, so that
+who pours bytes into a port does not take the processor from the calls of this process.
+"""
 _log = logging.getLogger(__name__)
 
 
@@ -161,6 +166,8 @@ class AutomationPort:
             if self._unsent is not None:
                 raise self._unsent
             data = self._transport.read(READ_S)
+            if len(data) >= MUCH_BYTES:
+                self._stop.wait(MUCH_S)
             if data:
                 heard = time.monotonic()
                 self._step(partial(self._machine.receive, data))
@@ -194,17 +201,18 @@ class AutomationPort:
             self._tell(effect)
 
     def _carry_out(self, effects: list[Effect]) -> None:
-        for effect in effects:
-            if isinstance(effect, Send) and self._unsent is None:
-                try:
-                    if effect.settles:
-                        self._on_settled(self.name)
-                    self._transport.write(effect.data)
-                except CollectorError as error:
-                    _log.error("%s: not acknowledged: %s", self.name, error)
-                except OSError as error:
-                    _log.warning("%s: answer not sent: %s", self.name, error)
-                    self._unsent = error
+        answers = [effect for effect in effects if isinstance(effect, Send)]
+        if not answers or self._unsent is not None:
+            return
+        try:
+            if any(answer.settles for answer in answers):
+                self._on_settled(self.name)
+            self._transport.write(b"".join(answer.data for answer in answers))
+        except CollectorError as error:
+            _log.error("%s: not acknowledged: %s", self.name, error)
+        except OSError as error:
+            _log.warning("%s: answer not sent: %s", self.name, error)
+            self._unsent = error
 
     def _tell(self, effect: Effect) -> None:
         match effect:

@@ -17,8 +17,10 @@ KEEP_EVERY_S: Final = 10
 KEEP_TRIES: Final = 3
 """A receiver that lost its power is found out within a minute, though we have nothing to send."""
 
-UNREAD_BYTES: Final = 4096
-"""Room for answers that nobody reads: thousands of them, and a receiver has one under way."""
+UNREAD_BYTES: Final = 16_384
+"""Room for answers that nobody reads (the kernel counts near 1 kB for each); a receiver has one
+under way.
+"""
 
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 

@@ -52,13 +52,20 @@ _HIGH_SPEED: Final = re.compile("(?P<status>[0-9B-F]{8})(?P<x>[0-9B-F])")
 _DIGITS: Final = {"b": ("express-4-1", 1), "c": ("express-4-2", 2)}
 
 
+def _crc_of_byte(crc: int) -> int:
+    for _ in range(8):
+        crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
+    return crc
+
+
+_CRC: Final = tuple(map(_crc_of_byte, range(256)))
+
+
 def crc16(data: bytes) -> int:
     """Reflected A001, initial 0 (DC-07, DC-09)."""
     crc = 0
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
+        crc = crc >> 8 ^ _CRC[(crc ^ byte) & 0xFF]
     return crc
 
 
@@ -72,7 +79,7 @@ def framed(body: str, head: int = HEADS[0]) -> bytes:
 def head_of(frame: bytes) -> int | None:
     """Characters before the body of a frame whose head is right for what follows."""
     for head in HEADS:
-        if framed_head(frame[head:], head) == frame[:head].upper():
+        if len(frame) > head and framed_head(frame[head:], head) == frame[:head].upper():
             return head
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -219,35 +220,69 @@ def test_a_closed_connection_is_told_and_the_next_one_taken() -> None:
 
 def test_a_receiver_that_reads_no_answers_holds_up_nobody() -> None:
     """Answers leave from the thread that commits for all lines: none of them may wait there."""
-    port: list[AutomationPort] = []
-    slowest_s = [0.0]
-
-    def keep(_: str, one: Arrived) -> None:
-        began = time.monotonic()
-        port[0].stored(one.token)
-        slowest_s[0] = max(slowest_s[0], time.monotonic() - began)
-
     ours = TcpServer("127.0.0.1", 0)
-    states: list[tuple[bool, str]] = []
-    port.append(
-        AutomationPort(
-            "one", SurGard(), ours, keep, lambda _, up, cause: states.append((up, cause))
-        )
-    )
-    port[0].start()
-    beat = SurGardEncoder().beat(1)
-    lines = b"".join(b"5011 181234E13001%03d\x14" % one + 20 * beat for one in range(1000))
+    slowest_s = 0.0
+
+    def answer_for_ever() -> None:
+        nonlocal slowest_s
+        while True:
+            began = time.monotonic()
+            ours.write(b"\x06" * 64)
+            slowest_s = max(slowest_s, time.monotonic() - began)
+
+    def read_all(foe: socket.socket) -> None:
+        while foe.recv(65_536):
+            pass
+
     with socket.create_connection(("127.0.0.1", ours.port)) as foe:
         foe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-        foe.settimeout(10)
-        with contextlib.suppress(OSError):  # until it is hung up on
-            for _ in range(1000):
-                foe.sendall(lines)
-            pytest.fail("it went on for ever")
-    port[0].stop()
+        assert ours.open(5)
+        with pytest.raises(ConnectionResetError, match="takes no answer"):
+            answer_for_ever()
+        ours.close()
+        with pytest.raises(ConnectionResetError):  # cut off, not left half open
+            read_all(foe)
     ours.shut()
-    assert states[:1] == [(True, "")]
-    assert slowest_s[0] < 1.0
+    assert slowest_s < 1.0
+
+
+def test_an_answer_that_cannot_be_sent_begins_the_link_anew() -> None:
+    class Full(TcpServer):
+        def write(self, data: bytes) -> None:
+            raise ConnectionResetError("takes no answer")
+
+    ours = Full("127.0.0.1", 0)
+    port = AutomationPort("one", SurGard(), ours, lambda *_: None, lambda *_: None, policy=POLICY)
+    port.start()
+    for _ in range(2):
+        with socket.create_connection(("127.0.0.1", ours.port)) as receiver:
+            receiver.settimeout(10)
+            receiver.sendall(SurGardEncoder().beat(1))
+            assert receiver.recv(1) == b""
+    port.stop()
+    ours.shut()
+
+
+def test_who_pours_in_heartbeats_is_answered_at_a_measured_pace() -> None:
+    """As fast as they could be answered they would take a whole processor from the calls."""
+    ours = TcpServer("127.0.0.1", 0)
+    port = AutomationPort("one", SurGard(), ours, lambda *_: None, lambda *_: None)
+    port.start()
+    beats = 4096 * SurGardEncoder().beat(1)
+    answers = 0
+    with socket.create_connection(("127.0.0.1", ours.port)) as foe:
+        foe.setblocking(False)
+        end = time.monotonic() + 1.0
+        while time.monotonic() < end:
+            readable, writable, _ = select.select([foe], [foe], [], 0.1)
+            if readable:
+                answers += len(foe.recv(65_536))
+            if writable:
+                with contextlib.suppress(BlockingIOError):
+                    foe.send(beats)
+    port.stop()
+    ours.shut()
+    assert 0 < answers < 6000
 
 
 def test_only_the_receivers_address_may_connect_and_others_disturb_nobody() -> None:
