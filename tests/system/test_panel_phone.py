@@ -10,11 +10,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from edge.adapters.config_file import load
+from edge.adapters.local_socket import PhoneAsked, PhoneStatus, ask
 from edge.adapters.pins_client import Pins
 from edge.field.reading import ReadingState
 from hil.drivers.exchange import Exchange
@@ -119,14 +119,15 @@ class Site:
             capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
 
-    def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.edge("phone", "status", "--json").stdout)
-        return found
+    def status(self) -> PhoneStatus:
+        told = ask(self.data / "panel.sock", PhoneAsked()).phone
+        assert told is not None
+        return told
 
     def at_rest(self) -> bool:
         """The line is there, no call runs, and nothing is owed."""
         now = self.status()
-        return bool(now["line"]) and (now["step"], now["owed"]) == ("idle", 0)
+        return bool(now.line) and (now.step, now.owed) == ("idle", 0)
 
     def press(self, state: ReadingState) -> None:
         self.pins.set_zone(load(self.file), 4, state)
@@ -189,7 +190,7 @@ def test_a_hold_up_goes_by_phone_when_mqtt_is_dead_and_the_centre_listens_in(sit
     assert (refused.returncode, "Nobody listens in" in refused.stderr) == (1, True)
     site.press(ReadingState.ALARM)
     wait_for("the hold-up at the receiver", lambda: "122" in site.codes(), 30)
-    wait_for("listening", lambda: site.status()["listening"], 30)
+    wait_for("listening", lambda: site.status().listening, 30)
     assert "606" in site.codes()
     assert site.news("780") >= 1, "the mark goes before"
     wait_for("the premises to be heard", lambda: abs(site.far.calls[-1].peak - SOUND) < 200, 10)
@@ -213,11 +214,11 @@ def test_a_line_its_monitor_calls_dead_is_a_fault_and_its_return_is_proved_by_a_
     wait_for("all told", site.at_rest, 60)
     site.exchange.route(NUMBER, "busy")  # on a line that is cut no call proves the opposite
     site.voltage(there=False)
-    wait_for("the path down", lambda: site.status()["up"] is False, 30)
-    assert site.status()["line"] is False
+    wait_for("the path down", lambda: site.status().up is False, 30)
+    assert site.status().line is False
     shown = site.edge("status").stdout
     assert "path phone: down (no_voltage)" in shown, shown
     site.exchange.route(NUMBER, address=site.far.address, ring_ms=200)
     site.voltage(there=True)
-    wait_for("the path up", lambda: site.status()["up"], 60)
+    wait_for("the path up", lambda: site.status().up, 60)
     wait_for("the test call", lambda: site.news("602") > before, 60)
