@@ -16,7 +16,8 @@ from protocols.instants import US_PER_S
 from protocols.phone_batch import MARK_MODULUS, MAX_SENT, Batch
 
 MAX_TOLD: Final = 256
-MAX_BATCHES: Final = 64
+MAX_ROWS: Final = 1024
+"""Rows of all lists together."""
 NO_MARK: Final = -1
 MARK_WINDOW_US: Final = 900 * US_PER_S
 """A mark is told within this of its list, both clocks' faults included: numbers come again when an
@@ -103,7 +104,9 @@ class Calls(msgspec.Struct, array_like=True):
         sent = [(one.epoch, one.seq, one.kissed, one.tries) for one in batch.sent]
         made = record.lo, record.hi
         self.batches.append(Listed(record.epoch, record.seq, record.received, sent, *made))
-        del self.batches[:-MAX_BATCHES]
+        rows = sum(len(one.sent) for one in self.batches)
+        while rows > MAX_ROWS:
+            rows -= len(self.batches.pop(0).sent)
 
     def segments(self) -> list[Segment]:
         """Every segment that is open and whose lists are known."""

@@ -56,9 +56,11 @@ class Complete:
             return []  # behind what is here: a restored image, or not the newest any more
         sent = signal.received - round(float(found[4]) * US_PER_S)
         since = sent - round(float(found[3]) * US_PER_S)
-        if found[5] == "0":
-            for one in self._shelf:
-                one.done = one.done if one.done >= since else sent
+        here = memory.stretches.newest()
+        if found[5] == "0" and here[0] == newest[0]:
+            # Of these the telephone knew; one that is not here may have been written just then.
+            memory.settled.append(Beat(sent, since, *here))
+            del memory.settled[:-MAX_BEATS]
         memory.beats.append(Beat(sent, since, *newest))
         del memory.beats[:-MAX_BEATS]
         return self.resolve()
@@ -88,32 +90,50 @@ class Complete:
         mine = self._shelf.get(told.occurrence) if told.occurrence == told.signal else None
         if waiting is not None:
             mine = self._screen.seen(waiting.signal)
-        if mine is None or mine.epoch or mine.lo <= self._memory.dropped_hi:
+        if mine is None or mine.epoch:
             return []
         made = min(told.taken, told.received, mine.hi - self._slack_us)
-        stretches = self._memory.stretches
         for beat in beats:
-            if (
-                beat.sent >= told.received + self._proof_us
-                and beat.since <= made
-                and stretches.complete(mine.lo, mine.hi, upto=(beat.epoch, beat.seq))
-            ):
-                return self._decide(told, waiting, mine, beat)
+            if beat.sent >= told.received + self._proof_us and beat.since <= made:
+                settled = self._screen.settled(made)
+                if settled is not None and settled.sent < beat.since:
+                    settled = None
+                if self._all_here(mine, beat, settled) and self._remembered(mine, settled):
+                    return self._decide(told, waiting, mine, beat, settled)
         return []
 
-    def _decide(self, told: Told, waiting: Waiting | None, mine: Seen, beat: Beat) -> list[Effect]:
-        """The report's Record is here. Which one can it be?"""
+    def _all_here(self, mine: Seen, beat: Beat, settled: Beat | None) -> bool:
+        """Every Record the report can be about: since the panel owed nothing by phone, or ever."""
+        stretches, dropped_hi = self._memory.stretches, self._memory.dropped_hi
         newest = (beat.epoch, beat.seq)
-        found = [one for one in self._screen.records_of(mine) if (one.epoch, one.seq) <= newest]
+        if settled is not None and settled.epoch == beat.epoch:
+            return settled.sent > dropped_hi and stretches.has(*newest, first=settled.seq)
+        return mine.lo > dropped_hi and stretches.complete(mine.lo, mine.hi, upto=newest)
+
+    def _remembered(self, mine: Seen, settled: Beat | None) -> bool:
+        """No Record it can be about has been let go of."""
+        least = (settled.epoch, settled.seq) if settled is not None else (0, 0)
+        return self._memory.forgotten_of(mine.key) <= least
+
+    def _decide(
+        self, told: Told, waiting: Waiting | None, mine: Seen, beat: Beat, settled: Beat | None
+    ) -> list[Effect]:
+        """The report's Record is here. Which one can it be?"""
+        least = (settled.epoch, settled.seq) if settled is not None else (0, 0)
+        found = [
+            one
+            for one in self._screen.records_of(mine)
+            if least < (one.epoch, one.seq) <= (beat.epoch, beat.seq)
+        ]
         if not found:
             told.alone = True
-            return []
+            return [] if waiting is None else self._exact.show(waiting)
         found = [one for one in found if not self._over(one, told, beat)] or found
         if len(found) == 1:
             return self._is(told, waiting, found[0])
         calls = self._memory.calls
-        settled = told.received + round(self._policy.extend_s * US_PER_S) <= beat.sent
-        if not calls.marks or settled or not calls.listed(told):
+        overdue = told.received + round(self._policy.extend_s * US_PER_S) <= beat.sent
+        if not calls.marks or overdue or not calls.listed(told):
             return self._none_of_its_own(told, waiting, found, mine)
         shown = self._screen.shown_of(found, mine)
         if waiting is not None and len(shown) == len(found) and not waiting.same_as:
@@ -161,13 +181,9 @@ class Complete:
     def _over(self, record: Seen, told: Told, beat: Beat) -> bool:
         """The panel had done with telling this Record before it made this report.
 
-        It said that it owed nothing by phone. Or another report of it is known, after which the
-        same call went on to something else, so it had been kissed off; or something was sent that
-        would have had to wait for it.
+        Another report of it is known, after which the same call went on to something else, so it
+        had been kissed off; or something was sent that would have had to wait for it.
         """
-        made = min(told.taken, told.received)
-        if beat.since <= record.done <= made - self._proof_us:
-            return True
         before: Told | None = None
         for one in self._memory.calls.told:
             if one is told:

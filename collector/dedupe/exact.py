@@ -8,7 +8,7 @@ from collector.dedupe.alignment import Entry, Heard, align
 from collector.dedupe.calls import GONE, HELD, RecordId, Segment, SentRow, Told
 from collector.dedupe.effects import Effect, Joined, Opened, Repeated, Retired, opened
 from collector.dedupe.memory import Memory, Shelf, Waiting
-from collector.dedupe.seen import Key, Seen
+from collector.dedupe.seen import Key, Seen, same_digest
 from collector.records.signal import Signal
 
 
@@ -151,7 +151,7 @@ class Exact:
             if waiting.shown or (signal.epoch, signal.seq) not in named or not signal.epoch:
                 continue
             owner = self._owner((signal.epoch, signal.seq))
-            if owner is not None and (not owner.digest or owner.digest == signal.digest):
+            if owner is not None and (not owner.digest or same_digest(owner, signal)):
                 self._memory.waiting.remove(waiting)
                 effects.append(self.bind(owner, signal))
         return effects

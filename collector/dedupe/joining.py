@@ -26,8 +26,8 @@ from collector.dedupe.effects import Effect, Joined, Opened, Repeated, Retired, 
 from collector.dedupe.exact import Exact
 from collector.dedupe.memory import Memory, Shelf, Waiting
 from collector.dedupe.policy import Policy
-from collector.dedupe.screen import URGENT, Screen
-from collector.dedupe.seen import Seen, by_phone, seen_of
+from collector.dedupe.screen import ALWAYS_PHONED, URGENT, Screen
+from collector.dedupe.seen import Seen, by_phone, same_digest, seen_of
 from collector.records.signal import PATH_CENTRE, PATH_PHONE, Signal
 from protocols.instants import US_PER_S, UtcTime, utc_later
 from protocols.panel_event import Code, Qualifier, priority_of
@@ -35,6 +35,8 @@ from protocols.phone_batch import batch_of
 
 MAX_WAITING: Final = 64
 """Most Signals held at a time; more are shown at once."""
+MAX_DETAIL: Final = 256
+"""Longest text of one that is held, in characters: what is remembered is bounded."""
 
 
 class Joiner:
@@ -125,7 +127,7 @@ class Joiner:
             return self._bind(known, signal)
         if not by_phone(signal.event):
             return [Opened(opened(signal))]
-        if signal.conflict or not memory.phones or not self._room():
+        if signal.conflict or not memory.phones or not self._room(signal):
             effects = self._open(signal)
         elif self._screen.told_already(signal, mine):
             effects = self._hold(signal, mine, now, plain=self._narrow(signal))
@@ -187,7 +189,7 @@ class Joiner:
         # What follows its like directly is sent once more, or a second press: with the network
         # lost nothing else would tell of that.
         known = (repeat and not memory.lost) or self._screen.nothing_new(signal, mine)
-        if known and self._room():
+        if known and self._room(signal):
             effects = self._hold(signal, mine, now, plain=True, repeat=repeat)
         else:
             effects = self._open(signal)
@@ -222,9 +224,11 @@ class Joiner:
         self._memory.waiting.append(Waiting(signal, until, shown=shown, since=now))
         return effects
 
-    def _room(self) -> bool:
-        """Whether one more can wait: what only waits for a later proof gives way."""
+    def _room(self, signal: Signal) -> bool:
+        """Whether this can wait too: what only waits for a later proof gives way."""
         waiting = self._memory.waiting
+        if len(signal.event.detail) > MAX_DETAIL:
+            return False
         if len(waiting) >= MAX_WAITING:
             shown = next((one for one in waiting if one.shown), None)
             if shown is None:
@@ -357,9 +361,9 @@ class Joiner:
         found = [
             one
             for one in self._shelf.of_record((signal.epoch, signal.seq))
-            if one.digest == signal.digest or not one.digest or not signal.digest
+            if same_digest(one, signal) or not one.digest or not signal.digest
         ]
-        exact = [one for one in found if one.digest == signal.digest]
+        exact = [one for one in found if same_digest(one, signal)]
         if exact:
             return exact[0]
         return found[0] if len(found) == 1 and not signal.conflict else None
@@ -372,8 +376,7 @@ class Joiner:
         shelf.add(self._seen(signal))
         if len(shelf) > self._policy.keep_count:
             oldest = shelf.oldest()
-            self._memory.dropped_hi = max(self._memory.dropped_hi, oldest.hi)
-            shelf.remove(oldest)
+            self._forget(oldest, signal.received)
         return [Opened(opened(signal))]
 
     def _seen(self, signal: Signal) -> Seen:
@@ -398,17 +401,26 @@ class Joiner:
                 effects += self._decide_report(waiting, self._seen(waiting.signal), now)
         return effects
 
+    def _forget(self, one: Seen, now: int) -> None:
+        """A panel that phones what the network did not take owes no more by phone what came here
+        long ago, but for what concerns the paths themselves.
+        """
+        self._shelf.remove(one)
+        young = now - one.received <= self._policy.keep_s * US_PER_S
+        may_phone = self._memory.calls.always or young or one.key[0] in ALWAYS_PHONED
+        self._memory.forget(one, may_phone=may_phone)
+
     def _expire(self, now: UtcTime) -> None:
         """Forget by age; of a panel that phones, what a late report may still be about stays."""
         keep = self._policy
         if now < self._memory.expire_at:
             return
         self._memory.expire_at = utc_later(now, keep.keep_s / 20)
-        keep_s = keep.keep_phone_s if self._memory.phones else keep.keep_s
+        phones = self._memory.phones or self._memory.calls.always
+        keep_s = keep.keep_phone_s if phones else keep.keep_s
         limit = now - round(keep_s * US_PER_S)
         for one in [one for one in self._shelf if one.received <= limit]:
-            self._shelf.remove(one)
-            self._memory.dropped_hi = max(self._memory.dropped_hi, one.hi)
+            self._forget(one, now)
         self._memory.calls.forget(now - round(keep.keep_phone_s * US_PER_S))
 
 

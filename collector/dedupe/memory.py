@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from collector.dedupe.calls import Calls, RecordId
-from collector.dedupe.seen import Key, Seen, Stretches
+from collector.dedupe.seen import DIGEST_KEPT, Key, Seen, Stretches
 from collector.records.signal import Signal
 from protocols.instants import UtcTime
+
+MAX_FORGOTTEN: Final = 256
 
 
 class Waiting(msgspec.Struct, array_like=True):
@@ -39,6 +41,14 @@ class Beat(msgspec.Struct, array_like=True):
     seq: int
 
 
+class Forgotten(msgspec.Struct, array_like=True):
+    """The newest Record of this content that memory let go of."""
+
+    key: Key
+    epoch: int
+    seq: int
+
+
 class Memory(msgspec.Struct, array_like=True):
     """All of the machine's state."""
 
@@ -57,6 +67,30 @@ class Memory(msgspec.Struct, array_like=True):
     heard: int = 0
     """When the network path was last known up with nothing missing."""
     beats: list[Beat] = []
+    settled: list[Beat] = []
+    """Heartbeats that owed nothing by phone; their newest Record of those here by then."""
+    forgotten: list[Forgotten] = []
+    forgotten_any: tuple[int, int] = (0, 0)
+    """The same of all other contents."""
+
+    def forget(self, one: Seen, *, may_phone: bool) -> None:
+        """It leaves the memory. `may_phone`: the panel may still owe it by phone."""
+        self.dropped_hi = max(self.dropped_hi, one.hi)
+        if not one.epoch or not may_phone:
+            return
+        before = next((f for f in self.forgotten if f.key == one.key), None)
+        if before is not None:
+            self.forgotten.remove(before)
+        last = self.forgotten_of(one.key) if before is None else (before.epoch, before.seq)
+        self.forgotten.append(Forgotten(one.key, *max(last, (one.epoch, one.seq))))
+        if len(self.forgotten) > MAX_FORGOTTEN:
+            oldest = self.forgotten.pop(0)
+            self.forgotten_any = max(self.forgotten_any, (oldest.epoch, oldest.seq))
+
+    def forgotten_of(self, key: Key) -> tuple[int, int]:
+        """The newest Record of this content that is not remembered; (0, 0): there is none."""
+        found = ((f.epoch, f.seq) for f in self.forgotten if f.key == key)
+        return next(found, self.forgotten_any)
 
 
 class Shelf:
@@ -106,7 +140,7 @@ class Shelf:
     def identify(self, one: Seen, epoch: int, seq: int, digest: str) -> None:
         """It is this Record."""
         _drop(self._by_record, (one.epoch, one.seq), one)
-        one.epoch, one.seq, one.digest = epoch, seq, digest
+        one.epoch, one.seq, one.digest = epoch, seq, digest[:DIGEST_KEPT]
         self._by_record.setdefault((epoch, seq), []).append(one)
 
     def __iter__(self) -> Iterator[Seen]:

@@ -31,5 +31,5 @@ class Policy(msgspec.Struct, frozen=True):
     keep_s: float = 13 * 3600.0
     """Longer than `late_s`: what is forgotten sooner proves nothing."""
     keep_phone_s: float = 72 * 3600.0
-    keep_count: int = 256
+    keep_count: int = 400
     stretches: int = 64

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from collector.dedupe.calls import GONE, HELD, NO_MARK
-from collector.dedupe.memory import Memory, Shelf, Waiting
+from collector.dedupe.memory import Beat, Memory, Shelf, Waiting
 from collector.dedupe.policy import Policy
 from collector.dedupe.seen import Key, Seen
 from collector.records.signal import PATH_PHONE, Signal
@@ -14,8 +14,8 @@ from protocols.instants import US_PER_S, UtcTime, utc_later
 from protocols.panel_event import Code, Priority, priority_of
 
 URGENT: Final = frozenset({Priority.HOLDUP, Priority.FIRE})
-_ALWAYS: Final = frozenset({Code.PERIODIC_TEST, Code.MANUAL_TEST})
-"""Told by phone whatever the policy: they test it."""
+ALWAYS_PHONED: Final = frozenset({Code.PERIODIC_TEST, Code.MANUAL_TEST, Code.PATH_IP_FAULT})
+"""Told by phone whatever the policy, and whatever the network took."""
 
 
 class Screen:
@@ -82,7 +82,7 @@ class Screen:
             for one in self._shelf.of_key(mine.key)
             if one.epoch
             and PATH_PHONE not in one.paths
-            and one.overlaps(mine)
+            and mine.may_tell_of(one)
             and self._still_owed(one, signal)
         ]
         listed = max((one.received for one in memory.calls.batches), default=0)
@@ -109,13 +109,20 @@ class Screen:
     def _still_owed(self, record: Seen, signal: Signal) -> bool:
         """The panel may not have told this Record by phone yet: it lists when it owes no more."""
         calls = self._memory.calls
-        if record.done and record.done + self._policy.proof_s * US_PER_S <= signal.received:
+        settled = self.settled(signal.received)
+        if settled is not None and (record.epoch, record.seq) <= (settled.epoch, settled.seq):
             return False
         if self._memory.lost and not calls.always:
             return False
-        if not calls.always and signal.event.code not in _ALWAYS:
+        if not calls.always and signal.event.code not in ALWAYS_PHONED:
             return signal.received - record.received <= self._policy.alarm_recent_s * US_PER_S
         return all((one.epoch, one.seq) < (record.epoch, record.seq) for one in calls.batches)
+
+    def settled(self, made: int) -> Beat | None:
+        """The last heartbeat before a report of that time which owed nothing by phone."""
+        before = made - round(self._policy.proof_s * US_PER_S)
+        beats = [one for one in self._memory.settled if one.sent <= before]
+        return max(beats, key=lambda one: one.sent, default=None)
 
     def records_of(self, phone: Seen) -> list[Seen]:
         """Records a report can be about, shown or held."""

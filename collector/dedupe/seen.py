@@ -17,6 +17,8 @@ from protocols.phone_batch import MARK_MODULUS
 
 MAX_EPOCH: Final = 1 << 62
 MAX_FOLLOWS: Final = 64
+DIGEST_KEPT: Final = 32
+"""Hexadecimal digits of a digest that are remembered: two Records of one number differ in them."""
 MAX_AREA: Final = 99
 MAX_NUMBER: Final = 999
 Key = tuple[int, int, int, int]
@@ -35,12 +37,6 @@ class Seen(msgspec.Struct, array_like=True):
     seq: int
     digest: str
     paths: tuple[str, ...]
-    done: int = 0
-    """A Record: at that time the panel owed nothing by phone any more, so neither this."""
-
-    def overlaps(self, other: Seen) -> bool:
-        """They may be the same moment."""
-        return self.lo <= other.hi and other.lo <= self.hi
 
     def may_tell_of(self, record: Seen) -> bool:
         """This report can be about that Record: however old, for a line may be dead for days."""
@@ -98,14 +94,20 @@ class Stretches(msgspec.Struct, array_like=True):
         last = self.items[-1] if self.items else None
         return last is not None and last.epoch == epoch and last.first <= seq <= last.last
 
-    def has(self, epoch: int, seq: int) -> bool:
-        """This Record is here."""
-        return any(one.epoch == epoch and one.first <= seq <= one.last for one in self.items)
+    def has(self, epoch: int, seq: int, first: int = 0) -> bool:
+        """This Record is here, and all from `first` on."""
+        return any(
+            one.epoch == epoch and one.first <= (first or seq) and seq <= one.last
+            for one in self.items
+        )
+
+    def newest(self) -> tuple[int, int]:
+        """The newest Record that is here."""
+        return (self.items[-1].epoch, self.items[-1].last) if self.items else (0, 0)
 
     def goes_beyond(self, epoch: int, seq: int) -> bool:
         """A later Record than this is here."""
-        last = self.items[-1] if self.items else None
-        return last is not None and (last.epoch, last.last) > (epoch, seq)
+        return self.newest() > (epoch, seq)
 
     def ends_before(self, mark: int) -> bool:
         """The newest stretch goes up to the Record before that of this mark."""
@@ -170,6 +172,11 @@ def by_phone(event: PanelEvent) -> bool:
     return phone_code_of(event.code) is not None
 
 
+def same_digest(one: Seen, signal: Signal) -> bool:
+    """They are the same Record, told by number and digest; both without one are."""
+    return one.digest[:DIGEST_KEPT] == signal.digest[:DIGEST_KEPT]
+
+
 def seen_of(signal: Signal, slack_us: int, late_us: int) -> Seen:
     """The memory of a Signal that opens an Occurrence.
 
@@ -188,6 +195,6 @@ def seen_of(signal: Signal, slack_us: int, late_us: int) -> Seen:
         received=signal.received,
         epoch=signal.epoch,
         seq=signal.seq,
-        digest=signal.digest,
+        digest=signal.digest[:DIGEST_KEPT],
         paths=(signal.path,),
     )

@@ -61,7 +61,9 @@ class Tally:
 class Centre:
     """One panel's Joiner, and what an operator would see of it."""
 
-    def __init__(self, premises: Premises) -> None:
+    def __init__(self, premises: Premises, restart_every: int = 397) -> None:
+        """`restart_every`: after so many Signals the Joiner goes on from its snapshot."""
+        self.restart_every = restart_every
         self.joiner = Joiner(Policy())
         # The site card comes with the panel's first connection.
         self.joiner.offer_marks(premises.marks, always=premises.policy == "dual")
@@ -105,7 +107,7 @@ class Centre:
             if priority_of(arrival.event.code) <= 1:
                 self.urgent.add(id_)
             self._note(self.joiner.receive(self._signal(id_, now, arrival), now), at)
-            if id_ % 397 == 0:
+            if id_ % self.restart_every == 0:
                 snapshot = self.joiner.snapshot()
                 tally.largest_snapshot_bytes = max(tally.largest_snapshot_bytes, len(snapshot))
                 self.joiner = Joiner.restore(Policy(), snapshot)
@@ -142,7 +144,7 @@ class Centre:
             epoch=arrival.epoch,
             seq=arrival.seq,
             recorded=arrival.recorded,
-            digest=f"{arrival.epoch:032x}{arrival.seq:032x}" if arrival.seq else "",
+            digest=f"{arrival.epoch:016x}{arrival.seq:016x}" * 2 if arrival.seq else "",
             phone=arrival.phone,
         )
 

@@ -42,7 +42,14 @@ class Centre:
     ) -> list[Effect]:
         return self.feed(
             self.signal(
-                PATH_MQTT, at_s, received_s, event, err_s, epoch=1, seq=seq, digest=f"{seq:064x}"
+                PATH_MQTT,
+                at_s,
+                received_s,
+                event,
+                err_s,
+                epoch=1,
+                seq=seq,
+                digest=f"{seq:032x}" * 2,
             )
         )
 
