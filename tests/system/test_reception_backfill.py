@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.adapters.receiver_status import read_status
 from tests.support.audio_panel import AudioPanel, dtmf
 from tests.support.receiver_process import ReceiverProcess
 from tests.support.reception_line import block_of
@@ -47,18 +48,25 @@ def ended(process: subprocess.Popen[str], number: int) -> None:
 
 
 def pins(receiver: ReceiverProcess) -> list[tuple[str, str, str]]:
-    last = receiver.ask_json("status")[0].get("last", {})
-    return [(one["account"], one["format"], one["source"]) for one in last.get("pins", [])]
+    last = read_status(receiver.data)
+    return [] if last is None else [(each.account, each.format, each.source) for each in last.pins]
+
+
+def waiting(receiver: ReceiverProcess) -> int:
+    last = read_status(receiver.data)
+    return -1 if last is None else last.waiting
 
 
 def why_no_link(receiver: ReceiverProcess) -> str:
-    return str(receiver.ask_json("status")[0].get("last", {}).get("link_why", ""))
+    last = read_status(receiver.data)
+    return "" if last is None else last.link_why
 
 
 def wait_for(condition: Callable[[], bool], receiver: ReceiverProcess) -> None:
     end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end, receiver.errors()
+        time.sleep(0.05)
 
 
 @pytest.mark.system
@@ -81,8 +89,9 @@ def test_calls_are_kept_without_a_collector_and_told_when_it_is_back(tmp_path: P
         wait_for(lambda: pins(receiver) == [("4321", "express-4-2", "collector")], receiver)
         receiver.kill()
         ended(process, signal.SIGTERM)
+        (receiver.data / "status.json").unlink()
         receiver.start()
-        assert pins(receiver) == [("4321", "express-4-2", "collector")]
+        wait_for(lambda: pins(receiver) == [("4321", "express-4-2", "collector")], receiver)
         panel = AudioPanel("127.0.0.1", receiver.port)
         raws = [block_of(number=f"{n:03d}") for n in range(3)]
         asyncio.run(panel.call([dtmf(raw) for raw in raws]))
@@ -90,7 +99,7 @@ def test_calls_are_kept_without_a_collector_and_told_when_it_is_back(tmp_path: P
         assert receiver.ask_json("status")[0]["waiting"] == 3
         process, _ = started(data, port)
         try:
-            wait_for(lambda: not receiver.ask_json("status")[0].get("waiting", 0), receiver)
+            wait_for(lambda: waiting(receiver) == 0, receiver)
             revoke = collector(data, "receiver", "revoke", "rx-1")
             subprocess.run(revoke, check=True, capture_output=True)
             wait_for(lambda: "receiver add rx-1" in why_no_link(receiver), receiver)
