@@ -31,6 +31,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -56,6 +57,12 @@ ENCODERS: Final[dict[str, Callable[[], Encoder]]] = {
     "radionics-6500": RadionicsEncoder,
     "bosch-sia": BoschEncoder,
 }
+HABITS: Final = {
+    "ademco-685": Habits(ack_s=2.0, repeats=1),
+    "bosch-sia": Habits(skip_naks=3),
+    "radionics-6500": Habits(skip_naks=3),
+}
+"""Where a make differs from Sur-Gard's (protocols.md 3)."""
 LOOK_S: Final = 0.05
 _CID: Final = re.compile(
     "(?P<account>[0-9B-F]{4}|[0-9B-F]{10}) (?P<q>[136]) (?P<code>[0-9B-F]{3}) (?P<area>[0-9B-F]{2})"
@@ -163,16 +170,19 @@ def main() -> int:
     where.add_argument(
         "--link", type=Path, metavar="PATH", help="a serial port, as a link to a pty"
     )
-    parser.add_argument("--ack-s", type=float, default=4.0, help="how long it waits for an ACK")
+    parser.add_argument("--ack-s", type=float, help="how long it waits for an ACK")
     parser.add_argument("--beat-s", type=float, default=30.0, help="between heartbeats")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, help="without an ACK, before it gives up")
     parser.add_argument("--buffer", type=int, default=MAX_QUEUE, help="frames it keeps")
     parser.add_argument("--seven-bits", action="store_true", help="7E1: with parity bits")
     parser.add_argument("--do", action="append", default=[], metavar="COMMAND")
     parser.add_argument("--within", type=float, default=60.0, metavar="S", help="with --do")
     options = parser.parse_args()
-    skip = 3 if options.dialect == "bosch-sia" else 0
-    habits = Habits(options.ack_s, options.repeats, options.beat_s, skip, options.buffer)
+    habits = replace(
+        HABITS.get(options.dialect, Habits()), beat_s=options.beat_s, max_queue=options.buffer
+    )
+    given = {"ack_s": options.ack_s, "repeats": options.repeats}
+    habits = replace(habits, **{name: one for name, one in given.items() if one is not None})
     try:
         transport = transport_of(options)
     except CommandError as error:

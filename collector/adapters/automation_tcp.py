@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 import select
 import socket
 import struct
 from collections.abc import Iterable
 from typing import Final
 
+_log = logging.getLogger(__name__)
 CONNECT_S: Final = 5.0
 READ_BYTES: Final = 4096
 KEEP_IDLE_S: Final = 30
@@ -76,7 +78,7 @@ class TcpServer:
     """A Transport (automation_port): the receiver connects. One at a time; a new connection takes
     the place of the old, which is mostly half-open then. `allowed`: addresses and networks of
     receivers, empty for any; these formats have no other authentication. ValueError for what is
-    none. `refused` counts others' connections, `refused_last` is where the last came from.
+    none. `refused` counts others' connections; the log has the first, second, fourth and so on.
     """
 
     def __init__(self, host: str, port: int, allowed: Iterable[str] = ()) -> None:
@@ -87,7 +89,6 @@ class TcpServer:
         self._socket: socket.socket | None = None
         self._next: socket.socket | None = None
         self.refused = 0
-        self.refused_last = ""
 
     @property
     def port(self) -> int:
@@ -147,7 +148,9 @@ class TcpServer:
             return None
         if not self._is_allowed(address):
             self.refused += 1
-            self.refused_last = address
+            if self.refused.bit_count() == 1:
+                told = "a connection from %s was refused, %d so far: it is not in `allow`"
+                _log.warning(told, address, self.refused)
             _close(accepted)
             return None
         accepted.setblocking(True)
