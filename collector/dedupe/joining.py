@@ -117,6 +117,7 @@ class Joiner:
             return
         if signal.event.code == Code.EPOCH_OPENED:
             memory.stretches.opened_after_another(signal.epoch)
+        memory.recorded = signal.received
         limit = self._policy.stretches
         memory.stretches.add(signal.epoch, signal.seq, mine.lo, mine.hi, limit)
 
@@ -179,7 +180,8 @@ class Joiner:
             calls.marks = True
             calls.add(told)
             effects = self._resolve()
-            if memory.stretches.ends_before(call.mark):
+            recent = now - memory.recorded <= self._policy.recent_s * US_PER_S
+            if recent and memory.stretches.ends_before(call.mark):
                 memory.heard = max(memory.heard, now)
                 self._all_known(told)
             return [*effects, *self._let_go()]

@@ -72,6 +72,8 @@ class Memory(msgspec.Struct, array_like=True):
     forgotten: list[Forgotten] = []
     forgotten_any: tuple[int, int] = (0, 0)
     """The same of all other contents."""
+    recorded: int = 0
+    """When the last Record came."""
 
     def forget(self, one: Seen, *, may_phone: bool) -> None:
         """It leaves the memory. `may_phone`: the panel may still owe it by phone."""

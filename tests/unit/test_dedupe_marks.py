@@ -174,6 +174,16 @@ def test_the_number_of_a_mark_may_come_again_in_another_epoch() -> None:
     assert centre.mark(50_107, 97) == [], "the list of that number is of long ago"
 
 
+def test_the_next_number_long_after_the_last_record_may_be_of_a_new_epoch_and_hides_nothing() -> (
+    None
+):
+    centre = Centre()
+    centre.mqtt(1, 0, 1)
+    centre.lost(100, Qualifier.NEW)
+    assert centre.told(7200) == [], "a panel that owes this by phone told it at last, or again"
+    assert opens(centre.mark(7207, 2)) == [3]
+
+
 def test_a_full_list_may_be_followed_by_another_and_proves_nothing_by_itself() -> None:
     for count, known in ((MAX_SENT - 1, 1), (MAX_SENT, 0)):
         calls = Calls()
