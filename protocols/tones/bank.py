@@ -36,7 +36,7 @@ Lines = Sequence[int] | NDArray[np.intp]
 _SOUND_POWER: Final = 32767.0**2 / 2.0 * 10.0 ** ((-40.0 - FULL_SCALE_DBM0) / 10.0)
 _CHUNK: Final = 4 * HOP
 """Longer audio is taken in pieces, so that the work stays in the processor's cache."""
-_SOME_LINES: Final = 256
+_SOME_LINES: Final = 512
 """Lines fitted at once: what they need stays in the processor's cache."""
 _OLDER, _NEWER = ENERGY_WEIGHTS[:HOP].copy(), ENERGY_WEIGHTS[HOP:].copy()
 _BAND_SHARE: Final = 1.5 * 0.8
@@ -202,6 +202,9 @@ class ToneBank:
         lean += fit[1, :some] * fit[1, count : count + some]
         digits = Windows(power[:8], lean[:8], energy) if self._digits is not None else None
         rows = power[:4].max(axis=0)
+        tones = None
+        if self._tones is not None:
+            tones = self._tones.looked(power[self._tone_part], energy, rows)
         heard: list[list[tuple[int, Heard]]] = [[] for _ in now_ms]
         count = now_ms.shape[1]
         for hop, clock in enumerate(now_ms):
@@ -209,11 +212,8 @@ class ToneBank:
             if self._digits is not None and digits is not None:
                 self._digits.step(digits, hop, which, clock)
             known: NDArray[np.bool_] | None = None
-            if self._tones is not None:
-                bins = self._tone_part
-                told, known = self._tones.step(
-                    power[bins, part], energy[part], rows[part], audio.at(hop), which, clock
-                )
+            if self._tones is not None and tones is not None:
+                told, known = self._tones.step(tones, hop, audio.at(hop), which, clock)
                 heard[hop] += told
             if self._pulses is not None:
                 bins = self._pulse_part

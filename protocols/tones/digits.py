@@ -46,13 +46,14 @@ _FALL: Final = np.float32(0.985)
 class Windows:
     """What windows are by themselves: `key` -1 where there is no digit. All arrays (.., n)."""
 
-    __slots__ = ("energy", "key", "power", "size", "terms")
+    __slots__ = ("energy", "every", "key", "power", "size", "terms")
 
     def __init__(self, power: Floats, lean: Floats, energy: Floats) -> None:
         """`power` and `lean` (8, n) of each frequency, `energy` (n): mean power of the window."""
         self.power = power
         self.energy = energy
         count = power.shape[1]
+        self.every = np.arange(count)
         groups = power.reshape(2, 4, count)
         pairs = np.maximum(groups[:, ::2], groups[:, 1::2])
         best = np.maximum(pairs[:, 0], pairs[:, 1])
@@ -72,7 +73,7 @@ class Windows:
         odd = groups[:, 1::2] > groups[:, ::2]
         at = np.where(upper, odd[:, 1], odd[:, 0]) + 2 * upper
         at[1] += 4
-        off = lean.ravel().take(at * count + np.arange(count))
+        off = lean.ravel().take(at * count + self.every)
         best += _TINY
         off /= best
         good = (np.abs(off) < _LIMIT_HZ.take(at)).all(axis=0)
@@ -97,6 +98,7 @@ class DigitMachine:
     """State of all lines; `step` takes one window of each line that is fed."""
 
     def __init__(self, lines: int) -> None:
+        self._every = np.arange(lines)
         self._key = np.full(lines, -1, np.intp)
         self._state = np.zeros((verdict.ROWS, lines), np.float32)
         self._state[verdict.REF] = 1.0
@@ -132,8 +134,7 @@ class DigitMachine:
         at = np.flatnonzero(np.maximum(windows.key[part], key) >= 0)
         if lines is None and 2 * len(at) > len(now_ms):
             # Most have something: cheaper to take all along than to pick them out.
-            at = np.arange(len(now_ms))
-            self._advance(windows, hop, begin + at, at, self._state, self._key, now_ms)
+            self._advance(windows, hop, part, self._every, self._state, self._key, now_ms)
         elif len(at):
             rows = at if lines is None else lines[at]
             state, key = self._state.take(rows, axis=1), key[at]
@@ -160,14 +161,14 @@ class DigitMachine:
         self,
         windows: Windows,
         hop: int,
-        at: Whole,
+        which: slice | Whole,
         rows: Whole,
         state: Floats,
         key: Whole,
         now_ms: NDArray[np.int64],
     ) -> None:
-        """Windows `at` of lines `rows`, whose `state` and `key` are changed in place."""
-        new = windows.key.take(at)
+        """Windows `which` of lines `rows`, whose `state` and `key` are changed in place."""
+        new, at = windows.key[which], windows.every[which]
         opened = key >= 0
         same = (new == key) & opened
         size = _amplitude(windows.power, np.maximum(key, 0), at)
@@ -177,7 +178,7 @@ class DigitMachine:
         # Another digit, unless it is this one misread; one window that a second, stronger one
         # contradicts was itself misread, where an echo and a beginning met.
         other = (new >= 0) & ~same
-        doubted = (state[verdict.HITS] <= _ONE) & (windows.size.take(at) > np.float32(1.1) * size)
+        doubted = (state[verdict.HITS] <= _ONE) & (windows.size[which] > np.float32(1.1) * size)
         other &= doubted | (ratio < np.float32(0.8))
         ended = (other | (gap >= GAP_HOPS)) & opened
         over = np.flatnonzero(ended)
@@ -193,8 +194,7 @@ class DigitMachine:
         state[verdict.SUM] += size
         state[verdict.FULL] += full
         state[verdict.HITS] += same
-        terms = windows.terms.take(at, axis=1)
-        terms *= same
+        terms = windows.terms[:, which] * same
         state[verdict.SUMS] += terms
         np.maximum(state[verdict.BEST], terms[verdict.SHARE - verdict.LOW], out=state[verdict.BEST])
         # The reference rises at once and falls slowly: the first window holds only a part.
@@ -248,12 +248,14 @@ class DigitMachine:
         """Candidates over now, `cut`: by another. They are judged together with those of the next
         hops, unless they are asked for sooner: half the work where there are few.
         """
-        if self._unjudged[lines].any():
+        if self._over and self._unjudged[lines].any():
             self._judge()
         columns[verdict.LASTED_MS] = now_ms - self._begun_ms[lines]
         quiet = np.minimum(self._past[0][lines], self._past[1][lines])
         columns[verdict.THEN_QUIET] = np.minimum(quiet, columns[verdict.AFTER]) * ~cut
-        self._over.append((hop, columns, np.stack((lines, key, now_ms))))
+        marks = np.empty((3, len(lines)), np.int64)
+        marks[0], marks[1], marks[2] = lines, key, now_ms
+        self._over.append((hop, columns, marks))
         self._unjudged[lines] = True
 
     def _judge(self) -> None:

@@ -8,7 +8,7 @@ beside it, so that an echo of dialled digits is never a handshake (1336 and 1477
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,17 @@ def bins_hz(band: tuple[float, float]) -> list[float]:
     return [low + spacing * (at + 0.5) for at in range(count)]
 
 
+class Looked(NamedTuple):
+    """What many windows are at first sight: mean power, strongest DTMF row (n), strongest fit of
+    each tone, whether it is worth a second look (tones, n).
+    """
+
+    energy: Floats
+    row_power: Floats
+    strongest: Floats
+    worth: NDArray[np.bool_]
+
+
 class ToneMachine:
     """State of all lines for all tones listened for."""
 
@@ -65,44 +76,63 @@ class ToneMachine:
         self._centres = [np.array(group, np.float32) for group in bins]
         self._fit = [np.concatenate((columns(group), slopes(group))).T for group in bins]
         self._state = np.zeros((_PLANES, len(nominal_hz), lines), np.float32)
+        self._open = np.zeros((len(nominal_hz), lines), np.bool_)
+        self._before = np.zeros((len(nominal_hz), lines), np.float32)
+        """The strongest fit of the last window."""
 
     def reset(self, line: int) -> None:
         """Forget what this line was in, without a word."""
         self._state[:, :, line] = 0.0
+        self._open[:, line] = False
+        self._before[:, line] = 0.0
+
+    def looked(self, power: Floats, energy: Floats, row_power: Floats) -> Looked:
+        """Many windows at once by themselves: fits of `frequencies_hz` (frequencies, n), mean power
+        (n), strongest DTMF row (n).
+        """
+        strongest = np.stack([power[part].max(axis=0) for part in self._slices])
+        floor = np.maximum(energy * np.float32(0.3), np.float32(_MIN_POWER * 0.3))
+        worth = (strongest > floor) & (row_power < np.float32(0.1) * energy)
+        return Looked(energy, row_power, strongest, worth)
 
     def step(
         self,
-        power: Floats,
-        energy: Floats,
-        row_power: Floats,
+        looked: Looked,
+        hop: int,
         windows: WindowsOf,
         lines: NDArray[np.intp] | None,
         now_ms: NDArray[np.int64],
     ) -> tuple[list[tuple[int, ToneHeard]], NDArray[np.bool_]]:
-        """Fits of `frequencies_hz` (frequencies, n), mean power (n), strongest DTMF row (n), and
-        samples on demand. Returns what is told, with its line, and where a tone is (n).
+        """Window `hop` of each line, its samples on demand.
+
+        Returns what is told, with its line, and where a tone is (n).
         """
-        state = self._state if lines is None else self._state[:, :, lines]
-        present = np.zeros(power.shape[1], np.bool_)
+        count = len(now_ms)
+        part = slice(hop * count, (hop + 1) * count)
+        present = np.zeros(count, np.bool_)
         heard: list[tuple[int, ToneHeard]] = []
-        floor = np.maximum(energy * np.float32(0.3), np.float32(_MIN_POWER * 0.3))
-        alone = row_power < np.float32(0.1) * energy
-        for tone, part in enumerate(self._slices):
-            strongest = power[part].max(axis=0)
-            worth = (strongest > floor) & alone
-            worth |= state[_OPEN, tone] > 0.0
-            at = np.flatnonzero(worth)
-            if len(at):
-                good, size = self._fits(tone, windows(at), energy[at], row_power[at])
-                present[at] |= good
-                some = state[:, tone, at]
-                for index, event in self._advance(some, tone, good, size, now_ms[at]):
-                    row = int(at[index])
-                    heard.append((row if lines is None else int(lines[row]), event))
-                state[:, tone, at] = some
-            state[_BEFORE, tone] = strongest
-        if lines is not None:
-            self._state[:, :, lines] = state
+        worth, strongest = looked.worth[:, part], looked.strongest[:, part]
+        if self._open.any():
+            worth = worth | (self._open if lines is None else self._open[:, lines])
+        for tone in range(len(worth)) if worth.any() else ():
+            at = np.flatnonzero(worth[tone])
+            if not len(at):
+                continue
+            rows = at if lines is None else lines[at]
+            good, size = self._fits(
+                tone, windows(at), looked.energy[part][at], looked.row_power[part][at]
+            )
+            present[at] |= good
+            some = self._state[:, tone, rows]
+            some[_BEFORE] = self._before[tone, rows]
+            for index, event in self._advance(some, tone, good, size, now_ms[at]):
+                heard.append((int(rows[index]), event))
+            self._state[:, tone, rows] = some
+            self._open[tone, rows] = some[_OPEN] > 0.0
+        if lines is None:
+            self._before = strongest
+        else:
+            self._before[:, lines] = strongest
         return heard, present
 
     def _fits(
