@@ -6,13 +6,15 @@ import contextlib
 import os
 import select
 import termios
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 import serial
 
 READ_BYTES: Final = 4096
 SEVEN: Final = 0x7F
+PTYS: Final = Path("/dev/pts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class SerialTransport:
     def open(self, timeout_s: float) -> bool:
         """Open the device for ourselves alone."""
         line = self.line
+        if Path(line.device).resolve().parent == PTYS:  # a pty knows eight bits only
+            line = replace(line, data_bits=8, parity="N")
         try:
             self._port = serial.Serial(
                 line.device,
