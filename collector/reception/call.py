@@ -31,7 +31,7 @@ from collector.reception.call_types import (
 )
 from collector.reception.formats import Block, Format, Found
 from collector.reception.gathering import Gathering
-from collector.reception.judging import Verdict, judge
+from collector.reception.judging import MOST_ALIKE, Alike, Verdict, judge
 from collector.reception.profile import SINGLE_2300, Handshake, Profile
 from collector.reception.sounding import lasts_s
 from collector.reception.transcript import Transcript
@@ -118,7 +118,7 @@ class Call:
         self._blocks = 0
         self._refused_run = 0
         self._stores = 0
-        self._first: Verdict | None = None
+        self._earlier: Alike | None = None
         self._found: Found | None = None
         self._longest = 0
         self._late = False
@@ -300,9 +300,13 @@ class Call:
         verdict = Verdict(None, "more than any format has") if overflow else self._judge(block)
         self._longest = max(self._longest, len(block.digits))
         if verdict.found is None or verdict.reason:
-            self._first = verdict if verdict.found is not None else self._first
+            if verdict.found is not None:
+                earlier = self._earlier
+                times = 1 if earlier is None else earlier.times_with(verdict.found)
+                self._earlier = Alike(verdict.found, times)
             return self._refuse(block, verdict, now)
-        self._first = None
+        # Its repetition, when the kiss-off is lost, is as good as it was.
+        self._earlier = Alike(verdict.found, MOST_ALIKE)
         if not verdict.found.events:
             return self._acknowledge(_Pending(0, verdict.found, block, ended), now)
         return self._store(block, verdict.found, ended, now)
@@ -313,7 +317,7 @@ class Call:
             self._formats,
             pins=self._pins,
             preferred=self._preferred,
-            first=self._first,
+            earlier=self._earlier,
             longest=self._longest,
             late=self._late,
             twice=self._profile.short_twice,

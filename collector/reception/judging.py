@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from collector.reception.call_types import Preferred
 from collector.reception.formats import Block, Failed, Format, Found
@@ -19,18 +20,35 @@ class Verdict:
     format: str = ""
 
 
+MOST_ALIKE: Final = 3
+"""No reading must come more often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """A reading that came `times` times, with nothing else that could be read in between."""
+
+    found: Found
+    times: int = 1
+
+    def times_with(self, found: Found) -> int:
+        """How often `found` came, if it came now."""
+        same = (self.found.format, self.found.raw) == (found.format, found.raw)
+        return self.times + 1 if same else 1
+
+
 def judge(
     block: Block,
     formats: Sequence[Format],
     *,
     pins: Mapping[str, str],
     preferred: Preferred | None = None,
-    first: Verdict | None = None,
+    earlier: Alike | None = None,
     longest: int = 0,
     late: bool = False,
     twice: bool = True,
 ) -> Verdict:
-    """`first`: the reading that waits for its repetition; `longest`: digits of the longest other
+    """`earlier`: the reading that waits for its repetition; `longest`: digits of the longest other
     block of this call; `late`: its beginning may be missing; `twice`: whether readings that have a
     check of their own may need a repetition at all.
     """
@@ -45,8 +63,9 @@ def judge(
     pinned = [each for each in readings if pins.get(each.account) == each.format]
     restless = uneven_pulses(block.pulses)
     if pinned:
-        why_not = _repetition(first, pinned[0]) if pinned[0].unproven or restless else ""
-        return Verdict(pinned[0], why_not, pinned[0].format)
+        found = pinned[0]
+        wanted = 1 + found.unproven + restless
+        return Verdict(found, _repetition(earlier, found, wanted), found.format)
     free = [each for each in readings if each.account not in pins]
     if not free:
         one = readings[0]
@@ -61,9 +80,8 @@ def judge(
     shorter = digits > 0 and preferred is not None and preferred.digits > digits
     # Any of these may be a part of a longer block.
     doubtful = shorter or longer or (not known and (found.weak or late))
-    if found.unproven or restless or (twice and doubtful):
-        return Verdict(found, _repetition(first, found), found.format)
-    return Verdict(found, format=found.format)
+    wanted = 1 + (found.unproven or (twice and doubtful)) + restless
+    return Verdict(found, _repetition(earlier, found, wanted), found.format)
 
 
 def _read(block: Block, formats: Sequence[Format]) -> tuple[list[Found], Failed | None]:
@@ -78,9 +96,9 @@ def _read(block: Block, formats: Sequence[Format]) -> tuple[list[Found], Failed 
     return readings, failed
 
 
-def _repetition(first: Verdict | None, found: Found) -> str:
-    """Why one such block is not enough; empty when it is the repetition of `first`."""
-    before = None if first is None else first.found
-    if before is not None and (before.format, before.raw) == (found.format, found.raw):
+def _repetition(earlier: Alike | None, found: Found, wanted: int) -> str:
+    """Why it has not come often enough; empty when it has."""
+    times = 1 if earlier is None else earlier.times_with(found)
+    if times >= wanted:
         return ""
-    return "must come twice alike"
+    return "must come twice alike" if wanted == 2 else f"must come {wanted} times alike"

@@ -4,11 +4,24 @@ stored, nothing accepted that was not sent (users.md L1, L2, 19).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 from hil.drivers.exchange_impairment import Dials
-from tests.support.garbled_blocks import FAULTS, LINES, blocks_as_heard, blocks_on_lines
+from protocols.contact_id import pulse
+from tests.support.garbled_blocks import (
+    Told,
+    any_dtmf,
+    any_long_dtmf,
+    any_sia,
+    on_lines,
+    pulse_rounds,
+)
 from tests.support.garbled_calls import carry
+from tests.support.garbled_faults import FAULTS, blocks_as_heard
+from tests.support.garbled_lines import LINES, Dice
 
 ENVELOPE = {
     "a_law": Dials(law="a"),
@@ -79,9 +92,25 @@ def test_kiss_offs_that_are_lost_make_doubles_not_losses() -> None:
 @pytest.mark.parametrize("name", LINES)
 def test_nothing_that_nobody_sent_is_taken_off_a_bad_line(name: str) -> None:
     """A small share of `scripts/bench garble`, which judges hundreds of thousands."""
-    taken = blocks_on_lines(LINES[name], lines=100, seed=7)
+    taken = on_lines(any_dtmf, LINES[name], lines=100, seed=7)
     assert taken.wrong == 0, taken.examples
     assert taken.garbled > 0, "the line garbles"
+
+
+@pytest.mark.parametrize("name", ["slips", "breaks", "10 % concealed", "crackle"])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        any_long_dtmf,
+        any_sia,
+        partial(pulse_rounds, setting=pulse.FORMATS[0], per_s=20),
+        partial(pulse_rounds, setting=pulse.FORMATS[4], per_s=40),
+    ],
+    ids=["contact-id-10", "sia", "3+1", "4+1 parity"],
+)
+def test_nor_of_a_longer_or_weaker_format(draw: Callable[[Dice], Told], name: str) -> None:
+    taken = on_lines(draw, LINES[name], lines=3 if draw is any_sia else 16, seed=3)
+    assert taken.wrong == 0, taken.examples
 
 
 SUM_ALONE = {

@@ -130,13 +130,16 @@ class Line:
             if place not in lose:
                 self.hear(DigitHeard(key, begin, begin + on_ms, -9.0))
 
-    def pulses(self, digits: str, hz: int = 1900, per_s: int = 10) -> None:
-        for digit in digits:
+    def pulses(
+        self, digits: str, hz: int = 1900, per_s: int = 10, pauses_ms: Sequence[int] = ()
+    ) -> None:
+        """A digit is told LAG_MS after its end; 600 ms from one to the next, or `pauses_ms`."""
+        for place, digit in enumerate(digits):
             count = 10 if digit == "0" else int(digit, 16)
             begin = self.now_ms
             self.wait(count * 1000 // per_s + LAG_MS)
             self.hear(PulseDigitHeard(count, hz, begin, self.now_ms - LAG_MS))
-            self.wait(600 - LAG_MS)
+            self.wait((pauses_ms[place] if place < len(pauses_ms) else 600) - LAG_MS)
 
     def bytes_heard(self, data: bytes, kind: FskKind = FskKind.BELL103_ORIGINATE) -> None:
         """FSK at 300 baud, a byte at a time as the ear tells it."""

@@ -76,6 +76,24 @@ def test_pulses_with_parity_are_short_and_need_a_known_account_or_come_twice() -
         assert [each.raw for each in line.stored] == [sent]
 
 
+def test_uneven_pauses_want_one_more_round_and_no_panel_is_shut_out_by_them() -> None:
+    """A pause longer by a pulse may be a lost first pulse: it may also be the panel's way."""
+    for given, rounds in (({}, 3), ({"pins": {"123": "3+1"}}, 3)):
+        line = invited(**given)
+        for _ in range(rounds):
+            assert line.stored == []
+            line.pulses("1233", per_s=20, pauses_ms=(600, 650, 600))
+            line.wait(1200)
+        assert [each.raw for each in line.stored] == ["1233"]
+
+
+def test_a_repetition_after_a_lost_kiss_off_is_as_good_as_the_first() -> None:
+    line = invited(pins={"1234": "super-fast"})
+    once(once(line, SUPER_FAST), SUPER_FAST)
+    assert len(line.kissed) == 1
+    assert len(once(line, SUPER_FAST).kissed) == 2
+
+
 def test_a_caller_without_a_number_is_known_for_the_rest_of_its_call() -> None:
     line = invited(caller="")
     once(once(line, EXPRESS), EXPRESS)
