@@ -25,8 +25,8 @@ from collector.adapters.voice_modem_port import ModemGoneError, VoiceModemPort
 from protocols.tones.elements import RATE_HZ
 from protocols.voice_modem.answers import Reply, Result
 from protocols.voice_modem.bringing_up import Abilities, Wanted
-from protocols.voice_modem.device import STALL_S
-from protocols.voice_modem.samples import Pcm, to_bytes
+from protocols.voice_modem.device import DRAIN_S, STALL_S
+from protocols.voice_modem.samples import Coding, Pcm, to_bytes
 from protocols.voice_modem.stream import (
     CANCEL,
     END,
@@ -36,7 +36,7 @@ from protocols.voice_modem.stream import (
     shield,
 )
 
-LEAD: Final = RATE_HZ // 10
+LEAD: Final = np.zeros(RATE_HZ // 10, np.int16)
 """Samples the modem has in hand in full duplex, so that a late beat makes no hole."""
 AHEAD_S: Final = 0.4
 """So much is written ahead in half duplex."""
@@ -49,6 +49,8 @@ RING_GAP_S: Final = 10.0
 """Longer than the pause between two rings in any country's cadence: the caller gave up."""
 ANSWER_S: Final = 10.0
 END_S: Final = 1.0
+MUTE_CALLS: Final = 3
+"""So many calls in a row in which it would not play: it cannot."""
 RETRY_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Pauses between attempts to open the modem; the last one for ever."""
 OpenCall = Callable[[str, str, str], LineCall]
@@ -89,6 +91,7 @@ class VoiceModemLine:
         self._on_fault = on_fault
         self._poll_s = poll_s
         self._told: bool | None = None
+        self._mute = 0
         self._tried = 0
         self._hearing: Hearing | None = None
         self._task: asyncio.Task[None] | None = None
@@ -253,8 +256,8 @@ class VoiceModemLine:
             return _refused(reply)
         self.abilities = replace(self.abilities, duplex=duplex)
         hearing.stream_begins()
-        if duplex:
-            self._write(port, np.zeros(LEAD, np.int16))
+        if duplex and self.abilities.coding is not Coding.LINEAR_8:
+            self._write(port, LEAD)
         return ""
 
     async def _leave(self, port: VoiceModemPort) -> None:
@@ -271,7 +274,10 @@ class VoiceModemLine:
         now = self._loop.time()
         if audio:
             frames = hearing.audio(audio, now)
-            self.abilities = replace(self.abilities, coding=hearing.coding)
+            if hearing.coding is not self.abilities.coding:
+                self.abilities = replace(self.abilities, coding=hearing.coding)
+                if self.abilities.duplex:  # now that its zero is known
+                    self._write(port, LEAD)
             for frame in frames:
                 hearing.frame(frame)
                 if self.abilities.duplex:
@@ -280,6 +286,9 @@ class VoiceModemLine:
             if hearing.too_fast:
                 raise ModemGoneError("modem_error", f"{self.device}: audio faster than time")
         elif now - hearing.came_at > STALL_S:
+            last = port.last_words()
+            if last.result is not None:  # back to words without saying so
+                return _refused(last)
             raise ModemGoneError("modem_gone", f"{self.device}: no audio in a call")
         else:
             hearing.quiet(now - FILL_AFTER_S)
@@ -295,7 +304,8 @@ class VoiceModemLine:
         reply = await port.command("AT+VTX")
         began = self._loop.time()
         if reply.result is not Result.CONNECT:
-            return _refused(reply)
+            return self._mute_or(reply)
+        self._mute = 0
         self._switched(began - turned_at)
         sound: Pcm | None = first
         written_s, cause = 0.0, ""
@@ -313,7 +323,7 @@ class VoiceModemLine:
         port.write(CANCEL + END if cause else END)
         port.leave_stream()
         # It has played what it had in hand: <DLE><ETX> and OK, or VCON alone.
-        reply = await port.answer(max(0.0, written_s - (self._loop.time() - began)) + END_S)
+        reply = await port.answer(max(0.0, written_s - (self._loop.time() - began)) + DRAIN_S)
         if cause or not reply.ok:
             return cause or _refused(reply)
         turned_at = self._loop.time()
@@ -322,6 +332,14 @@ class VoiceModemLine:
         hearing.quiet(self._loop.time())
         hearing.came_at = self._loop.time()
         return cause
+
+    def _mute_or(self, reply: Reply) -> str:
+        """+VTX was refused: why the call is over, unless this modem never plays at all."""
+        self._mute += reply.result is Result.ERROR
+        if self._mute >= MUTE_CALLS:
+            self._mute = 0
+            raise ModemGoneError("modem_error", f"{self.device}: plays neither by +VTR nor +VTX")
+        return _refused(reply)
 
     def _write(self, port: VoiceModemPort, pcm: Pcm) -> None:
         port.write(shield(to_bytes(pcm, self.abilities.coding)))

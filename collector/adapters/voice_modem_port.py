@@ -130,6 +130,10 @@ class VoiceModemPort:
                 return True
         return False
 
+    def last_words(self) -> Reply:
+        """Of a stream that has fallen silent; see Dialogue."""
+        return Reply(self._dialogue.last_words())
+
     def leave_stream(self) -> None:
         """Take what comes as lines again, though no end of stream was seen."""
         self._dialogue.leave_stream()

@@ -149,6 +149,7 @@ class LineThread:
         self._orders: deque[LineOrder] = deque(maxlen=MOST_ORDERS)
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._status: LineStatus | None = None
+        self._why = ""
         self._thread = threading.Thread(target=self._run, name=f"phone-{self.name}", daemon=True)
 
     # --- the panel's side ---
@@ -194,6 +195,8 @@ class LineThread:
             if self._status is not None and self._status.present and not present:
                 self.lost += 1
             self._status = status
+            if present:
+                self._why = ""
             log.log(
                 logging.INFO if present else logging.WARNING,
                 "phone line %s",
@@ -264,7 +267,9 @@ class LineThread:
             attempt += 1
 
     def _lost(self, cause: str, text: str) -> None:
-        log.debug("phone line: %s", text)
+        # once for each reason: a line that stays away is tried again for ever
+        log.log(logging.WARNING if text != self._why else logging.DEBUG, "phone line: %s", text)
+        self._why = text
         self.tell_status(False, cause)
         self.end_call(NoLine(cause))
 

@@ -44,7 +44,7 @@ from protocols.tones.elements import RATE_HZ, Playable, Progress, ProgressHeard
 from protocols.voice_modem.answers import Reply, Result
 from protocols.voice_modem.bringing_up import Abilities, Wanted
 from protocols.voice_modem.device import ANSWER_S, HUNG_UP_S, STALL_S
-from protocols.voice_modem.samples import Unpack, to_bytes
+from protocols.voice_modem.samples import Coding, Unpack, to_bytes
 from protocols.voice_modem.stream import LEAVE_DUPLEX, LEAVE_HEARING, shield
 
 log = logging.getLogger(__name__)
@@ -108,6 +108,7 @@ class ModemLine(LineThread):
         self.abilities = Abilities()
         self._config = config
         self._timing = timing or Timing()
+        self._lead = round(LEAD * self._timing.speed)
         self._audio = LineAudio(config.level_dbm0, microphone=config.microphone)
         self._player = HalfDuplexPlayer(self, self._audio, self._timing.speed)
         self._next_poll = 0.0
@@ -287,8 +288,8 @@ class ModemLine(LineThread):
         self.abilities = replace(self.abilities, duplex=duplex)
         self._unpack = Unpack(self.abilities.coding)
         self._heard_at = time.monotonic()
-        if self.abilities.duplex:
-            self._write_samples(port, LEAD)
+        if self.abilities.duplex and self.abilities.coding is not Coding.LINEAR_8:
+            self._write_samples(port, self._lead)
         return True
 
     def _end_hearing(self, port: ModemPort) -> None:
@@ -314,16 +315,19 @@ class ModemLine(LineThread):
         if ended:
             self._ended_by_modem(port, port.answer(END_S))
         elif time.monotonic() - self._heard_at > STALL_S:
-            # it fell silent, or a broken byte hid the end of its stream: begin anew, or learn why
+            # it fell silent, or a broken byte hid the end of its stream
             self.stalls += 1
+            last = port.last_words()
             self._end_hearing(port)
-            self._ended_by_modem(port, Reply(None))
+            self._ended_by_modem(port, last)
 
     def _heard(self, port: ModemPort, audio: bytes) -> None:
         self._heard_at = time.monotonic()
         pcm = self._unpack.feed(audio)
         if self._unpack.coding is not self.abilities.coding:
             self.abilities = replace(self.abilities, coding=self._unpack.coding)
+            if self.abilities.duplex:  # now that its zero is known
+                self._write_samples(port, self._lead)
         self._samples += len(pcm)
         for heard in self._audio.hear(pcm):
             if isinstance(heard, ProgressHeard) and heard.progress is Progress.DIAL_TONE:
@@ -340,7 +344,7 @@ class ModemLine(LineThread):
         port.write(shield(to_bytes(pcm, self.abilities.coding)))
         if ended:
             # they leave the modem when as many have come in as it has in hand
-            self._played_at = self._samples + LEAD
+            self._played_at = self._samples + self._lead
 
     def _event(self, port: ModemPort, code: str) -> None:
         if code in "ou":

@@ -17,6 +17,7 @@ from edge.adapters.modem_port import ModemPort
 from protocols.tones.elements import RATE_HZ, Digits, Playable, Silence, Tone
 from protocols.tones.synthesis import COLUMNS_HZ, KEYPAD, ROWS_HZ
 from protocols.voice_modem.answers import Reply, Result
+from protocols.voice_modem.device import DRAIN_S
 from protocols.voice_modem.samples import Coding, to_bytes
 from protocols.voice_modem.stream import CANCEL, END, shield
 
@@ -27,7 +28,6 @@ LONGEST_MS: Final = 2550
 AHEAD_S: Final = 0.4
 """Samples written ahead of the modem."""
 CHUNK: Final = 160
-END_S: Final = 1.0
 
 
 class Way(Enum):
@@ -153,7 +153,7 @@ class HalfDuplexPlayer:
         if piece.pause_ms:
             return self._pause(piece.pause_ms / 1000)
         if piece.command:
-            return port.command(piece.command, END_S + piece.lasts_s, lambda: self._line.hurried)
+            return port.command(piece.command, DRAIN_S + piece.lasts_s, lambda: self._line.hurried)
         reply = port.command("AT+VTX")
         return self._samples(port, piece, coding) if reply.result is Result.CONNECT else reply
 
@@ -174,7 +174,7 @@ class HalfDuplexPlayer:
         # it has played its buffer: <DLE><ETX> and OK, or OK (VCON) alone
         port.leave_stream()
         left_s = max(0.0, self._lasts_s(written) - (time.monotonic() - began))
-        reply = port.answer(left_s + END_S)
+        reply = port.answer(left_s + DRAIN_S)
         return reply if ended else Reply(None)
 
     def _lasts_s(self, samples: int) -> float:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from hil.drivers.exchange_audiosocket import PATIENCE_FRAMES, AudioSocketEnd, FrameQueue, send
+from hil.drivers.exchange_audiosocket import PATIENCE_S, AudioSocketEnd, FrameQueue, send
 from hil.drivers.exchange_far_ends import Route, Routes
 from hil.drivers.exchange_line import SubscriberLine
 from hil.drivers.exchange_tones import PLANS
@@ -32,6 +32,9 @@ from protocols import audiosocket
 from protocols.tones.elements import FRAME_MS
 
 BURST_FRAMES: Final = 4
+MOST_LATE_FRAMES: Final = 15
+SAID_FRAMES: Final = 100
+"""A subscriber whose own clock ran on while this machine was busy loses nothing by it."""
 FRAME_S: Final = FRAME_MS / 1000
 
 
@@ -40,8 +43,10 @@ class _Port:
 
     def __init__(self, line: SubscriberLine, patience_frames: int) -> None:
         self.line = line
-        self.said = FrameQueue(prime=1)
-        self._patience_frames = patience_frames
+        self.said = FrameQueue(prime=1, most=SAID_FRAMES)
+        self._patience = patience_frames
+        self._waited = 0
+        """Ticks since both ends had their audio."""
         self.late = 0
         """Frames this line's clock is behind."""
         self.writer: asyncio.StreamWriter | None = None
@@ -55,11 +60,14 @@ class _Port:
             line.step(self.said.take())
             self.tell()
             return
-        self.late += 1
+        # a clock that cannot keep up slips: to catch up for ever would cut holes
+        self.late = min(self.late + 1, MOST_LATE_FRAMES)
+        self._waited += 1
         for _ in range(BURST_FRAMES):
             waits = not self.said.ready or line.waits_for_far
-            if not self.late or not line.off_hook or (waits and self.late <= self._patience_frames):
+            if not self.late or not line.off_hook or (waits and self._waited <= self._patience):
                 break
+            self._waited = self._waited if waits else 0
             self.step()
         self.tell()
 
@@ -78,7 +86,7 @@ class _Port:
         self.tell()
         if self.line.off_hook and not was:
             # so many frames are on the way round from now on: the jitter buffer
-            self.late = 0
+            self.late = self._waited = 0
             self.said.clear()
             for _ in range(3):
                 self.late += 1
@@ -96,6 +104,7 @@ class _Port:
 class Exchange(ProxyThread):
     """The exchange, with a thread of its own. Methods may be called from any thread. `speed`: its
     clock goes so many times faster than life; whoever waits by samples does not notice.
+    `patience_s` as PATIENCE_S.
     """
 
     def __init__(
@@ -106,13 +115,14 @@ class Exchange(ProxyThread):
         plan: str = "CN",
         seed: int = 0,
         speed: float = 1.0,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         super().__init__(listen)
         self.routes = Routes()
         self._plan = PLANS[plan]
         self._seed = seed
         self._frame_s = FRAME_S / speed
-        self._patience_frames = round(PATIENCE_FRAMES * speed)
+        self._patience_frames = round(patience_s / self._frame_s)
         self._paths = (path, control)
         self._ports: dict[str, _Port] = {}
         self._defaults: dict[str, Any] = {}

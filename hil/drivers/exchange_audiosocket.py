@@ -21,17 +21,18 @@ PRIME_FRAMES: Final = 2
 UNSENT_BYTES: Final = 64_000
 """A reader that does not read loses frames from here on."""
 CONNECT_S: Final = 5.0
-PATIENCE_FRAMES: Final = 15
-"""A line's clock waits so long (0.3 s) for audio that is late: this is a simulator, and a busy
-machine shall not cut holes into digits. Then it goes on with silence."""
+PATIENCE_S: Final = 0.3
+"""A line's clock waits so long for audio that is late: this is a simulator, and a busy machine
+shall not cut holes into digits. Then it goes on with silence."""
 
 
 class FrameQueue:
     """Audio bytes in any pieces -> 20 ms frames, a bounded jitter buffer."""
 
-    def __init__(self, prime: int = PRIME_FRAMES) -> None:
+    def __init__(self, prime: int = PRIME_FRAMES, most: int = QUEUED_FRAMES) -> None:
         self.thrown_away = 0
         self._prime = prime
+        self._most = most
         self._rest = b""
         self._frames: deque[bytes] = deque()
         self._primed = False
@@ -42,7 +43,7 @@ class FrameQueue:
         whole = len(data) // FRAME_BYTES * FRAME_BYTES
         self._rest = data[whole:]
         self._frames.extend(data[at : at + FRAME_BYTES] for at in range(0, whole, FRAME_BYTES))
-        while len(self._frames) > QUEUED_FRAMES:
+        while len(self._frames) > self._most:
             self._frames.popleft()
             self.thrown_away += 1
         if len(self._frames) >= self._prime:

@@ -123,6 +123,7 @@ class SubscriberLine:
         """For the control socket."""
         call = self._call
         return {
+            "now_ms": self.now_ms,
             "phase": self.phase.value,
             "off_hook": self._off_hook,
             "call": asdict(call) if call else None,

@@ -139,6 +139,14 @@ class PlayedModem:
 
         self._do(work())
 
+    def drop(self, how: str) -> None:
+        """The far end is gone, noticed so (Dce.caller_gone)."""
+
+        async def work() -> None:
+            self.dce.caller_gone(how)
+
+        self._do(work())
+
     def set(self, **troubles: Any) -> None:
         """Change Troubles by name."""
         self.troubles = replace(self.troubles, **troubles)

@@ -135,7 +135,7 @@ class Dce:
         if how in {"busy", "loop"}:
             self._shell.to_dte(b"\x10" + how[:1].encode())
         elif how in {"no_carrier", "words"}:
-            self._to_command()
+            self.hang_up()
             if how == "no_carrier":
                 self._shell.to_dte(b"\x10\x03")
             self._shell.say("NO CARRIER")

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import numpy as np
 
-from hil.drivers.exchange_audiosocket import PATIENCE_FRAMES, dial, send
+from hil.drivers.exchange_audiosocket import PATIENCE_S, dial, send
 from hil.drivers.voice_modem_dce import Dce
 from protocols import audiosocket
 from protocols.audiosocket import Kind
@@ -22,8 +22,11 @@ from protocols.tones.elements import FRAME_MS, FRAME_SAMPLES
 
 FRAME_BYTES: Final = 2 * FRAME_SAMPLES
 FRAME_S: Final = FRAME_MS / 1000
-QUIET_S: Final = 0.08
-"""Without audio from the wall for so long the modem's own crystal is the clock."""
+QUIET_S: Final = 1.0
+"""Without audio from the wall for so long the modem's own crystal is the clock. What it plays then
+is lost, so a busy machine must not come to it."""
+BACKLOG_FRAMES: Final = 4
+"""What came while its clock slipped is made up for."""
 MOST_HEARD_BYTES: Final = 50 * FRAME_BYTES
 
 
@@ -158,8 +161,8 @@ class CalledWall:
         self._ring_s = ring_s
         self._caller: asyncio.StreamWriter | None = None
         self._heard = bytearray()
-        self._late = 0
-        """Frames its clock is behind."""
+        self._waited = 0
+        """Ticks without audio of the caller."""
         self._lifted = asyncio.Event()
         self.listening = asyncio.Event()
         """`port` is known."""
@@ -234,9 +237,16 @@ class CalledWall:
         while True:
             due = max(due + FRAME_S, loop.time() - 0.5)
             await asyncio.sleep(max(0.0, due - loop.time()))
-            self._late = self._late + 1 if modem.dce.off_hook else 0
-            while self._late and (len(self._heard) >= FRAME_BYTES or self._late > PATIENCE_FRAMES):
-                self._late -= 1
+            if not modem.dce.off_hook:
+                self._waited = 0
+                continue
+            self._waited += 1
+            if len(self._heard) >= FRAME_BYTES:
+                self._waited = 0
+            elif self._waited <= PATIENCE_S / FRAME_S:
+                continue  # its clock slips rather than to cut a hole
+            self._step(modem)
+            while len(self._heard) >= BACKLOG_FRAMES * FRAME_BYTES:
                 self._step(modem)
 
     def _step(self, modem: Plugged) -> None:

@@ -12,6 +12,10 @@ LATE_S: Final = 0.5
 """An answer still owed is waited for so much longer before the next command."""
 STUCK_S: Final = 3.0
 """A modem that takes no data for so long is gone."""
+DRAIN_S: Final = 3.0
+"""What was to be played has been, so long after it should have: some modems gather a second of it
+before they begin.
+"""
 STALL_S: Final = 3.0
 """A voice stream without audio for so long has ended, whatever the modem thinks."""
 HUNG_UP_S: Final = 1.5

@@ -16,6 +16,7 @@ LINE_BYTES: Final = 4096
 """Text without the end of a line; a result code may still come after it."""
 MOST_LINES: Final = 200
 MOST_UNREAD_BYTES: Final = 256 * 1024
+TAIL_BYTES: Final = 64
 _EVENT: Final = re.compile(rb"\x10(.)", re.DOTALL)
 
 
@@ -30,6 +31,7 @@ class Dialogue:
         self._unshield: Unshield | None = None
         self._rings = 0
         self._caller: str | None = None
+        self._tail = b""
 
     @property
     def streaming(self) -> bool:
@@ -68,6 +70,7 @@ class Dialogue:
                 self.owed = False
                 if result is Result.CONNECT:
                     self._unshield = Unshield()
+                    self._tail = b""
                 lines, self._lines = tuple(self._lines), []
                 return Reply(result, lines)
             if line and len(self._lines) < MOST_LINES:
@@ -120,12 +123,22 @@ class Dialogue:
             return b"", b"", True
         data = bytes(self._data[:most_bytes])
         del self._data[:most_bytes]
+        self._tail = (self._tail + data)[-TAIL_BYTES:]
         audio, codes, rest = self._unshield.feed(data)
         if rest is not None:
             self._unshield = None
             self._data[:0] = rest
         return audio, codes, rest is not None
 
+    def last_words(self) -> Result | None:
+        """The result code that stands at the end of a stream which has fallen silent: the modem
+        went back to words and did not say so.
+        """
+        lines = self._tail.decode("ascii", "replace").splitlines()
+        found = [result_of(line) for line in lines[1:]]
+        return next((each for each in reversed(found) if each is not None), None)
+
     def leave_stream(self) -> None:
         """Take what comes as words again, though no end of stream was seen."""
         self._unshield = None
+        self._tail = b""
