@@ -102,7 +102,8 @@ class PhoneConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     minutes; two of these are kept for hold-ups, two more for other alarms."""
     line_check_s: Annotated[float, Meta(ge=60, le=86_400)] | None = None
     """Listen for the dial tone so often, for lines that do not tell their voltage. None: every
-    120 s on a modem (users.md M2), never on a socket, which tells by itself."""
+    120 s on a modem whose dial tone is needed (users.md M2), never on a socket, which tells by
+    itself."""
     listen_in_s: Annotated[float, Meta(ge=0, le=600)] = 0
     """0: no listen-in. Else code 606 ends a call with an alarm, and the line stays up so long at
     most, or until # is pressed, `tocsin-edge phone release`, or an alarm. Needs a microphone."""

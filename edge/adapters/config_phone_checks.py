@@ -10,7 +10,7 @@ from edge.adapters.config_problem import ABSENT, Phrase, Report
 from edge.adapters.config_shape import Draft
 from edge.adapters.config_site import is_strict, site_of
 from edge.config import PanelConfig
-from edge.config_phone import LineDriver, PhoneConfig, PhoneLineConfig, PolicyKind
+from edge.config_phone import DialToneWait, LineDriver, PhoneConfig, PhoneLineConfig, PolicyKind
 
 _ADDRESS: Final = re.compile(r"(unix:.+|[^:\s]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})", re.ASCII)
 _SURE_MS: Final = 50
@@ -182,7 +182,7 @@ def warn(config: PanelConfig, report: Report) -> None:
     phone = config.phone
     if phone is None:
         return
-    _in_time(phone, report)
+    _in_time(config, phone, report)
     if len({number.replace(",", "") for number in phone.numbers}) != len(phone.numbers):
         report.add(
             "phone.numbers",
@@ -205,7 +205,33 @@ def warn(config: PanelConfig, report: Report) -> None:
         )
 
 
-def _in_time(phone: PhoneConfig, report: Report) -> None:
+def _unwatched(config: PanelConfig, phone: PhoneConfig, report: Report) -> None:
+    """Without its dial tone a cut line is seen by its voltage, or by nothing."""
+    if phone.line_check_s is not None:
+        report.add(
+            "phone.line_check_s",
+            phone.line_check_s,
+            Phrase('nothing: dial_tone = "blind" says that none is heard', "盲拨时不应填写"),
+            Phrase("leave it out: each look would tell a fault", "删除此项，否则每次检查均报故障"),
+            "M2",
+        )
+    if not any(point.role == "phone_line" for point in config.points):
+        report.add(
+            "phone.dial_tone",
+            phone.dial_tone.value,
+            Phrase(
+                'a cut line noticed in 180 s: dial_tone = "needed", or a monitor of its voltage',
+                '180 秒内发现断线：dial_tone = "needed" 或线路电压监测器',
+            ),
+            Phrase(
+                'add a [[points]] with role = "phone_line", unless the modem measures the line',
+                '增加 role = "phone_line" 的 [[points]]（调制解调器能测电压者除外）',
+            ),
+            "M2",
+        )
+
+
+def _in_time(config: PanelConfig, phone: PhoneConfig, report: Report) -> None:
     """M1 and M2 in the worst case that a panel file can foresee: all numbers but the last dead."""
     fallback = phone.policy is PolicyKind.FALLBACK
     others = len(phone.numbers) - 1
@@ -225,7 +251,9 @@ def _in_time(phone: PhoneConfig, report: Report) -> None:
             ),
             "M1",
         )
-    if phone.line_check_s is not None and phone.line_check_s > _CHECK_S:
+    if phone.dial_tone is DialToneWait.BLIND and phone.line.driver is LineDriver.MODEM:
+        _unwatched(config, phone, report)
+    elif phone.line_check_s is not None and phone.line_check_s > _CHECK_S:
         report.add(
             "phone.line_check_s",
             phone.line_check_s,

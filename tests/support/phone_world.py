@@ -45,6 +45,8 @@ class FarEnd:
     keeps_line: bool = False
     """In use, and whoever cuts in gets no line either."""
     dial_tone_ms: int | None = 400
+    talk: bool = False
+    """A person is on the phone, and the line cannot tell: no dial tone, a voice."""
     dial_ms: int = 800
     busy: bool = False
     failed: str | None = None
@@ -132,7 +134,9 @@ class ModelLine:
                     return
                 self.off_hook = True
                 self.at(20, Seized())
-                if far.dial_tone_ms is not None:
+                if far.talk:
+                    self.at(1500, ProgressHeard(Progress.VOICE, 0))
+                elif far.dial_tone_ms is not None:
                     self.at(20 + far.dial_tone_ms, ProgressHeard(Progress.DIAL_TONE, 0))
             case Dial(number):
                 self.dialled.append(number)

@@ -254,6 +254,7 @@ def test_no_block_is_spoken_over_a_handshake_that_has_begun() -> None:
         (FarEnd(no_line="no_voltage"), Cause.NO_LINE, "no_voltage", Step.SEIZING),
         (FarEnd(no_line="in_use"), Cause.IN_USE, "", Step.SEIZING),
         (FarEnd(dial_tone_ms=None), Cause.NO_DIAL_TONE, "", Step.DIAL_TONE),
+        (FarEnd(talk=True), Cause.IN_USE, "somebody talks", Step.DIAL_TONE),
         (FarEnd(busy=True), Cause.BUSY, "busy", Step.ANSWER),
         (FarEnd(failed="503"), Cause.FAILED, "503", Step.ANSWER),
         (FarEnd(answer_ms=None), Cause.NO_ANSWER, "", Step.ANSWER),

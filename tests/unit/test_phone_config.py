@@ -147,6 +147,8 @@ def test_what_cannot_work_is_refused_where_it_stands(
         ('numbers = ["1", "2", "3"]\n', "M1"),
         ('numbers = ["1", "2"]\nanswer_s = 90\n', "M1"),
         ('numbers = ["1"]\nline_check_s = 3600\n', "M2"),
+        ('numbers = ["1"]\ndial_tone = "blind"\n', "M2"),
+        ('numbers = ["1"]\ndial_tone = "blind"\nline_check_s = 100\n', "M2"),
         ('numbers = ["0,1", "01"]\n', ""),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.config_phone import LineDriver, PhoneLineConfig
+from edge.config_phone import DialToneWait, LineDriver, PhoneLineConfig
 from edge.reporting.phone.call_types import Cause, Ended
 from edge.reporting.phone.dialler_types import (
     CallAsked,
@@ -25,6 +25,8 @@ from tests.support.phone_site import (
     phone_config,
 )
 from tests.support.phone_world import FarEnd
+
+MODEM = PhoneLineConfig(driver=LineDriver.MODEM, device="/dev/ttyACM0")
 
 
 def test_dual_tells_everything_that_contact_id_has_words_for() -> None:
@@ -163,8 +165,7 @@ def test_a_short_dip_of_the_line_is_no_fault() -> None:
 
 
 def test_a_modem_line_is_listened_to_for_its_dial_tone() -> None:
-    modem = PhoneLineConfig(driver=LineDriver.MODEM, device="/dev/ttyACM0")
-    site = PhoneSite(phone_config(line=modem))
+    site = PhoneSite(phone_config(line=MODEM))
     site.run(1000)
     site.far.dial_tone_ms = None
     before = site.now
@@ -229,3 +230,23 @@ def test_the_file_says_how_it_is_dialled(pulse: bool) -> None:
     site.record(BURGLARY)
     site.run(29)
     assert [each for _, each in site.log if isinstance(each, Dial)] == [Dial("82001", pulse)]
+
+
+def test_a_person_who_telephones_beside_a_blind_modem_is_no_cut_line() -> None:
+    site = PhoneSite(phone_config(line=MODEM))
+    site.run(1000)
+    site.far.talk = True
+    site.run(1200)
+    assert [path.up for path in site.paths()] == [True]
+    site.far.talk = False
+    site.run(300)
+    assert site.ends()[-1].cause is Cause.DONE
+
+
+def test_nobody_listens_for_a_dial_tone_that_is_said_not_to_be_there() -> None:
+    site = PhoneSite(
+        phone_config(line=MODEM, dial_tone=DialToneWait.BLIND), FarEnd(dial_tone_ms=None)
+    )
+    site.run(86_000)
+    assert [path.up for path in site.paths()] == [True]
+    assert len(site.ends()) == 1, "the first test call"

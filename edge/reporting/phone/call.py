@@ -74,6 +74,7 @@ class Call:
         self._ear = HandshakeEar()
         self._kiss = KissOffEar(times.kiss_heard_ms, times.kiss_longest_ms, PLAYED_SLACK_MS)
         self._tone_on = False
+        self._talk_heard = False
         self._voice_heard = False
         self._rang = False
         self._answered = False
@@ -94,7 +95,8 @@ class Call:
         self._block, self._again, self._tries = None, False, 0
         self._ear = HandshakeEar()
         self._kiss.forget()
-        self._tone_on = self._voice_heard = self._rang = self._answered = False
+        self._tone_on = self._talk_heard = False
+        self._voice_heard = self._rang = self._answered = False
         self._to(Step.SEIZING, later(now, SEIZE_S))
         return [Order(Seize(force))]
 
@@ -153,10 +155,8 @@ class Call:
         match self.step:
             case Step.SEIZING:
                 return self.hang_up(now, Cause.LINE_SILENT, "seize")
-            case Step.DIAL_TONE if self._times.blind and self._number:
-                return [Note("dial_tone_missing", "dialled blind"), *self._dial(now)]
             case Step.DIAL_TONE:
-                return self.hang_up(now, Cause.NO_DIAL_TONE)
+                return self._no_dial_tone(now)
             case Step.DIALLING:
                 return self.hang_up(now, Cause.LINE_SILENT, "dial")
             case Step.ANSWER:
@@ -209,6 +209,13 @@ class Call:
             case _:
                 return []
 
+    def _no_dial_tone(self, now: Instant) -> list[CallEffect]:
+        if self._times.blind and self._number:
+            return [Note("dial_tone_missing", "dialled blind"), *self._dial(now)]
+        if self._talk_heard:
+            return self.hang_up(now, Cause.IN_USE, "somebody talks")
+        return self.hang_up(now, Cause.NO_DIAL_TONE)
+
     def _dial(self, now: Instant) -> list[CallEffect]:
         self._to(Step.DIALLING, later(now, DIAL_S))
         return [Order(Dial(self._number, self._pulse))]
@@ -222,6 +229,8 @@ class Call:
                 return [Note("dial_tone"), *self._dial(now)]
             if progress in (Progress.BUSY, Progress.CONGESTION):
                 return self.hang_up(now, Cause.NO_DIAL_TONE, progress.value)
+            # A modem that cannot measure the line goes off-hook beside whoever telephones.
+            self._talk_heard = self._talk_heard or progress is Progress.VOICE
             return []
         if step is Step.ANSWER:
             match progress:

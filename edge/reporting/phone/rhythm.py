@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from edge.config_phone import LineDriver, PhoneConfig
+from edge.config_phone import DialToneWait, LineDriver, PhoneConfig
 from protocols.instants import Instant, later
 
 FIRST_TEST_S: Final = (30.0, 300.0)
@@ -26,7 +26,8 @@ class Rhythm:
         self._testing: Instant | None = None
         self._test_s = config.test_s
         self._check_s = config.line_check_s
-        if self._check_s is None and config.line.driver is LineDriver.MODEM:
+        by_tone = config.dial_tone is DialToneWait.NEEDED  # else there is none to be heard
+        if self._check_s is None and config.line.driver is LineDriver.MODEM and by_tone:
             self._check_s = MODEM_CHECK_S
 
     def begin(self, now: Instant, jitter: Callable[[], float]) -> bool:
