@@ -353,12 +353,11 @@ class _Connection(asyncio.Protocol):
     def leave(self, cause: str) -> None:
         """End the call from our side."""
         self._end(cause)
-        self._write(_HANG_UP)
+        self._write(_HANG_UP if self._call is None else encode(self._call.parting))
         self._close()
 
     def _let_go(self, call: LineCall) -> None:
-        if call.hang_up:
-            self._write(_HANG_UP)
+        self._write(encode(call.parting))
         self._end("left to voice")
         self._close()
 

@@ -30,6 +30,7 @@ from collector.reception.call_types import (
     StoreFailed,
     Unrecognised,
 )
+from protocols.audiosocket import Kind
 from protocols.instants import NS_PER_MS, Instant, UtcTime
 from protocols.tones.elements import FRAME_MS, FRAME_SAMPLES, DigitHeard, Heard
 from protocols.tones.synthesis import Player
@@ -87,7 +88,9 @@ class Keeper(Protocol):
 
 class LineCall:
     """Drives one Call. All methods in one thread. `left` becomes True when the line is to be let
-    go (`hang_up` False: without ending the caller's call, for listen-in).
+    go, with a frame of kind `parting`: after HANGUP an exchange goes on with the call as it is set
+    to (Asterisk: the next line of the dialplan), after ERROR it ends it. So where listening in is
+    to go back to the exchange, only that parts with HANGUP.
     """
 
     def __init__(
@@ -112,7 +115,7 @@ class LineCall:
         self._digit_frames: bool | None = None
         self._over = False
         self.left = False
-        self.hang_up = True
+        self.parting = Kind.ERROR if release_to_voice else Kind.HANGUP
 
     @property
     def over(self) -> bool:
@@ -197,7 +200,7 @@ class LineCall:
                     self._unrecognised = effect
                 case LeaveToVoice():
                     if self._release:
-                        self.left, self.hang_up = True, False
+                        self.left, self.parting = True, Kind.HANGUP
                 case HangUp(cause):
                     self.left = True
                     self._finish(cause)

@@ -157,6 +157,8 @@ class AudioPanel:
     def _frame(self, kind: int, payload: bytes) -> None:
         if kind == Kind.HANGUP:
             self.over_by = self.over_by or "hung up by the receiver"
+        if kind == Kind.ERROR:
+            self.over_by = self.over_by or "ended by the receiver"
         if kind != Kind.AUDIO:
             return
         for heard in self._ear.feed(payload):

@@ -66,13 +66,15 @@ def serve(
     *,
     paced: bool = False,
     profile: Profile | None = None,
+    release: bool = False,
 ) -> tuple[AudioSocketServer, MemoryKeeper]:
     """Run `work` beside a server; the call records are complete when it returns."""
     keeper = MemoryKeeper()
 
     def open_call(line: str, call: str, caller: str) -> LineCall:
         machine = Call(profile or Profile(), formats(), caller=caller)
-        return LineCall(machine, CallRecord(call, line, caller, UTC), keeper, lambda: UTC)
+        record = CallRecord(call, line, caller, UTC)
+        return LineCall(machine, record, keeper, lambda: UTC, release_to_voice=release)
 
     async def run() -> AudioSocketServer:
         server = AudioSocketServer("trunk", open_call, limits, paced=paced)
@@ -332,6 +334,26 @@ def test_silence_stands_in_for_audio_that_does_not_come() -> None:
         writer.close()
 
     serve(work, paced=True)
+
+
+def test_only_listening_in_goes_back_to_the_exchange_where_that_is_asked_for() -> None:
+    """Asterisk goes on in its dialplan after HANGUP, and ends the call after ERROR."""
+
+    async def ends(server: AudioSocketServer, code: str) -> str:
+        panel = panel_of(server, linger_ms=100_000)
+        await panel.call([dtmf(block_of(code=code))])
+        return panel.over_by
+
+    async def released(server: AudioSocketServer, keeper: MemoryKeeper) -> None:
+        assert await ends(server, "606") == "hung up by the receiver"
+        assert await ends(server, "131") == "ended by the receiver"
+
+    async def kept(server: AudioSocketServer, keeper: MemoryKeeper) -> None:
+        assert await ends(server, "131") == "hung up by the receiver"
+
+    _, keeper = serve(released, release=True)
+    assert [each.event.code for each in keeper.stored] == [606, 131]
+    serve(kept)
 
 
 def test_voice_and_noise_are_no_message() -> None:
