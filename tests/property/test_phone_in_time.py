@@ -8,11 +8,19 @@ import random
 
 import pytest
 
-from edge.reporting.phone.dialler_types import CallAsked
+from edge.reporting.phone.dialler_types import CallAsked, Calling, DiallerEffect
 from edge.reporting.phone.line import LineStatus
 from protocols.instants import NS_PER_S
 from protocols.panel_event import Code, PanelEvent
-from tests.support.phone_site import DUAL, HOLDUP, OPENING, TROUBLE, PhoneSite, phone_config
+from tests.support.phone_site import (
+    BURGLARY,
+    DUAL,
+    HOLDUP,
+    OPENING,
+    TROUBLE,
+    PhoneSite,
+    phone_config,
+)
 from tests.support.phone_world import FarEnd, redraw
 
 ALARM_S = 90
@@ -79,3 +87,22 @@ def test_an_alarm_is_told_in_time_whatever_came_before(
         assert took_s <= ALARM_S, seed
         worst_s = max(worst_s, took_s)
     print(f"worst of {WORLDS}: {worst_s:.1f} s")
+
+
+class MainDead(PhoneSite):
+    """Nobody answers at the main number."""
+
+    def carry(self, effects: list[DiallerEffect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Calling) and effect.number:
+                self.far.answer_ms = None if effect.number == "82001" else 1000
+            super().carry([effect])
+
+
+@pytest.mark.parametrize("alarm", [HOLDUP, BURGLARY])
+def test_a_dead_main_number_costs_its_patience_and_no_more(alarm: PanelEvent) -> None:
+    site = MainDead(phone_config(), FarEnd())
+    site.record(alarm)
+    site.run(ALARM_S, lambda: alarm in site.kissed)
+    assert alarm in site.kissed
+    assert [number for _, number in site.calls()] == ["82001", "82002"]
