@@ -383,7 +383,7 @@ class Receiver:
             acknowledged_s_ago=(
                 None if acknowledged is None else round(time.monotonic() - acknowledged, 1)
             ),
-            plugins=tuple(each.name for each in self._plugins),
+            plugins=tuple(each.state for each in self._plugins),
             pins=tuple(
                 PinStatus(
                     each.pin.account, each.pin.format, each.pin.line, each.source, each.unused

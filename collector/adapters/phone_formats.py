@@ -59,6 +59,14 @@ class GuardedFormat:
         return tuple(each for each in given if isinstance(each, Handshake) and _sounds(each.sound))
 
     @property
+    def state(self) -> str:
+        """For people: its name, and how often it failed, most often by what."""
+        if not self.faults:
+            return self.name
+        (worst, _), *_ = self.faults.most_common(1)
+        return f"{self.name} ({self.faults.total()} faults: {worst})"
+
+    @property
     def decodes(self) -> bool:
         """It can be given whole recordings."""
         return callable(getattr(self._plugin, "decode", None))
