@@ -23,6 +23,7 @@ from collector.adapters.pins_file import PinsFile
 from collector.adapters.spool_reading import SpoolError
 from collector.adapters.spool_sqlite import Spool
 from collector.reception.delivery import (
+    LINES_BYTES,
     Acknowledged,
     Ahead,
     AskFloor,
@@ -36,6 +37,7 @@ from collector.reception.delivery import (
     LinkUp,
     Policy,
     Send,
+    lines_to_tell,
 )
 from protocols.instants import NS_PER_S, Instant, UtcTime
 from protocols.mqtt.payloads import MAX_PAYLOAD_BYTES
@@ -43,6 +45,7 @@ from protocols.mqtt.reception import MAX_ENTRIES, Reception, ReceptionAck, Taken
 from protocols.mqtt.topics import RECEIVER_PINS, RECEPTION, TO_RECEIVER, topic
 
 KEEPALIVE_S: Final = 15
+ENTRIES_BYTES: Final = MAX_PAYLOAD_BYTES - LINES_BYTES - 4096
 BACKOFF_FIRST_S: Final = 0.5
 BACKOFF_MAX_S: Final = 15.0
 _NOT_US: Final = ("refuses us", "no right", "Unspecified error", "SSL", "X509", "PEM")
@@ -167,7 +170,7 @@ class ReceiverLink:
     def _fitting(self, entries: list[Taken]) -> int:
         """How many entries one message may hold."""
         count = min(len(entries), MAX_ENTRIES)
-        while count > 1 and len(msgspec.json.encode(entries[:count])) > MAX_PAYLOAD_BYTES - 4096:
+        while count > 1 and len(msgspec.json.encode(entries[:count])) > ENTRIES_BYTES:
             count //= 2
         return count
 
@@ -185,7 +188,7 @@ class ReceiverLink:
             period_s=self._policy.heartbeat_s,
             floor=spool.floor(),
             sent=self._utc(),
-            lines=dict(self._lines()),
+            lines=lines_to_tell(self._lines()),
             pins=self._pins.version,
         )
         client.publish(topic(self._receiver, RECEPTION), msgspec.json.encode(reception), qos=0)

@@ -7,10 +7,32 @@ thing said after each connect: its acknowledgement shows what the collector hold
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from protocols.instants import Instant, later
-from protocols.mqtt.reception import MAX_ENTRIES, ReceptionAck
+from protocols.mqtt.reception import MAX_ENTRIES, SPOOL_LINE, ReceptionAck
+
+LINES_BYTES: Final = 16_384
+"""Of each message, for the states of the lines; the rest is the entries'."""
+STATE_CHARS: Final = 120
+
+
+def lines_to_tell(lines: Mapping[str, str]) -> dict[str, str]:
+    """States of lines as they fit into a message, the spool's own first: a broker hangs up on what
+    is too large, and then nothing at all would get through.
+    """
+    told: dict[str, str] = {}
+    room = LINES_BYTES
+    for name in sorted(lines, key=lambda each: (each != SPOOL_LINE, each)):
+        state = lines[name][:STATE_CHARS]
+        room -= len(json.dumps({name: state}))
+        if room < 0:
+            break
+        told[name] = state
+    return told
 
 
 @dataclass(frozen=True, slots=True)

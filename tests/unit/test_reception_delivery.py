@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
 
 from collector.reception.delivery import (
+    LINES_BYTES,
     Acknowledged,
     Ahead,
     AskFloor,
@@ -19,6 +21,7 @@ from collector.reception.delivery import (
     LinkUp,
     Policy,
     Send,
+    lines_to_tell,
 )
 from protocols.instants import Instant, later
 from protocols.mqtt.reception import ReceptionAck
@@ -136,3 +139,12 @@ def test_every_entry_arrives_in_order_over_a_lossy_link(seed: int) -> None:
         carry(delivery.tick(now))
     assert held == newest
     assert delivery.waiting == 0
+
+
+def test_a_thousand_lines_in_trouble_leave_room_for_the_entries() -> None:
+    lines = {f"line-{n:04d}": "down: 超时" * 100 for n in range(1000)} | {"spool": "full"}
+    told = lines_to_tell(lines)
+    assert next(iter(told.items())) == ("spool", "full")
+    assert 20 < len(told) < 1000
+    assert len(json.dumps(told)) <= LINES_BYTES
+    assert lines_to_tell({"a": "idle"}) == {"a": "idle"}
