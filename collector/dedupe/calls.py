@@ -52,6 +52,8 @@ class Told(msgspec.Struct, array_like=True):
     seq: int = 0
     alone: bool = False
     """All Records of its time are here, and none says the same."""
+    least: int = 0
+    """When it happened at the earliest, if it was told at once: it was made later than that."""
 
 
 class Listed(msgspec.Struct, array_like=True):

@@ -95,7 +95,8 @@ class Complete:
         made = min(told.taken, told.received, mine.hi - self._slack_us)
         for beat in beats:
             if beat.sent >= told.received + self._proof_us and beat.since <= made:
-                settled = self._screen.settled(made)
+                in_flight_us = round(self._policy.in_flight_s * US_PER_S)
+                settled = self._screen.settled(min(told.least, made - in_flight_us))
                 if settled is not None and settled.sent < beat.since:
                     settled = None
                 if self._all_here(mine, beat, settled) and self._remembered(mine, settled):

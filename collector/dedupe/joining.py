@@ -170,7 +170,8 @@ class Joiner:
         call = signal.phone
         memory, calls = self._memory, self._memory.calls
         mine = self._seen(signal)
-        told = Told(signal.id, mine.key, signal.received, signal.received, call=signal.id)
+        least = signal.at - signal.err_us
+        told = Told(signal.id, mine.key, signal.received, signal.received, signal.id, least=least)
         if call is not None:
             told.taken = call.taken
             if call.call:

@@ -16,6 +16,9 @@ class Policy(msgspec.Struct, frozen=True):
     settle_s: float = 100.0
     proof_s: float = 5.0
     """A heartbeat sent so long after a report knows of the report's Record."""
+    in_flight_s: float = 60.0
+    """So long a report may still come of which the panel said it owes it no more: what the network
+    took in mid-call is sent to its end."""
     slack_s: float = 5.0
     clock_s: float = 900.0
     """By how much more than it says a Record's time may be wrong: a clock that was set wrong does

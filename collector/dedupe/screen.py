@@ -109,7 +109,7 @@ class Screen:
     def _still_owed(self, record: Seen, signal: Signal) -> bool:
         """The panel may not have told this Record by phone yet: it lists when it owes no more."""
         calls = self._memory.calls
-        settled = self.settled(signal.received)
+        settled = self.settled(min(signal.received, signal.at - signal.err_us))
         if settled is not None and (record.epoch, record.seq) <= (settled.epoch, settled.seq):
             return False
         if self._memory.lost and not calls.always:
@@ -119,9 +119,8 @@ class Screen:
         return all((one.epoch, one.seq) < (record.epoch, record.seq) for one in calls.batches)
 
     def settled(self, made: int) -> Beat | None:
-        """The last heartbeat before a report of that time which owed nothing by phone."""
-        before = made - round(self._policy.proof_s * US_PER_S)
-        beats = [one for one in self._memory.settled if one.sent <= before]
+        """The last heartbeat before a report made then or later which owed nothing by phone."""
+        beats = [one for one in self._memory.settled if one.sent <= made]
         return max(beats, key=lambda one: one.sent, default=None)
 
     def records_of(self, phone: Seen) -> list[Seen]:

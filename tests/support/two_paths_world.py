@@ -316,6 +316,7 @@ class Premises:
         bad = chance.random() < 0.2
         self.listing.call_begins(alone=not any(one.ready <= at for one in self.queue))
         while not dropped:
+            self._settle([one for one in self.queue if one.acked <= at], at)
             waiting = [one for one in self.queue if one.ready <= at]
             if not waiting:
                 break
