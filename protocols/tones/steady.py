@@ -24,11 +24,13 @@ RECOGNISED_HOPS: Final = 3.7
 _MIN_SHARE: Final = 0.6
 _MAX_ROW: Final = 0.04
 _GAP_HOPS: Final = 2.5
+_WANDER_HZ: Final = 40.0
+"""A tone that has moved so far from where it was recognised is another one: whistles, sirens."""
 _BIN_SPACING_HZ: Final = 60.0
 _MIN_POWER: Final = 32767.0**2 / 2.0 * 10.0 ** ((-45.0 - FULL_SCALE_DBM0) / 10.0)
 
 # Planes of the state, each (tones, lines).
-_OPEN, _REF, _SUM, _GAP, _HOLE, _BEFORE, _PLANES = range(7)
+_OPEN, _REF, _SUM, _GAP, _HOLE, _BEFORE, _HZ, _PLANES = range(8)
 
 
 def tolerances_hz(nominal_hz: Sequence[int]) -> list[tuple[float, float]]:
@@ -119,13 +121,13 @@ class ToneMachine:
             if not len(at):
                 continue
             rows = at if lines is None else lines[at]
-            good, size = self._fits(
+            good, size, at_hz = self._fits(
                 tone, windows(at), looked.energy[part][at], looked.row_power[part][at]
             )
             present[at] |= good
             some = self._state[:, tone, rows]
             some[_BEFORE] = self._before[tone, rows]
-            for index, event in self._advance(some, tone, good, size, now_ms[at]):
+            for index, event in self._advance(some, tone, good, size, at_hz, now_ms[at]):
                 heard.append((int(rows[index]), event))
             self._state[:, tone, rows] = some
             self._open[tone, rows] = some[_OPEN] > 0.0
@@ -137,8 +139,8 @@ class ToneMachine:
 
     def _fits(
         self, tone: int, windows: Floats, energy: Floats, row_power: Floats
-    ) -> tuple[NDArray[np.bool_], Floats]:
-        """Whether windows (n, 160) are this tone, and its amplitude."""
+    ) -> tuple[NDArray[np.bool_], Floats, Floats]:
+        """Whether windows (n, 160) are this tone, its amplitude and its frequency."""
         cosine, sine, cosine_slope, sine_slope = np.split(windows @ self._fit[tone], 4, axis=1)
         power = cosine * cosine + sine * sine
         lean = cosine * cosine_slope + sine * sine_slope
@@ -152,7 +154,7 @@ class ToneMachine:
         good = (true > _MIN_SHARE * energy) & (true > _MIN_POWER)
         good &= (at_hz >= low) & (at_hz <= high) & (row_power < _MAX_ROW * true)
         size: Floats = np.sqrt(true).astype(np.float32)
-        return good, size
+        return good, size, at_hz
 
     def _advance(
         self,
@@ -160,13 +162,18 @@ class ToneMachine:
         tone: int,
         good: NDArray[np.bool_],
         size: Floats,
+        at_hz: Floats,
         now_ms: NDArray[np.int64],
     ) -> list[tuple[int, ToneHeard]]:
         opened = state[_OPEN] > 0.0
+        away = at_hz - state[_HZ]
+        good = good & (~opened | (np.abs(away) < _WANDER_HZ))
         ref = state[_REF]
         full = opened & good & (size >= 0.85 * ref)
         # A first window holds only a part of the tone: the reference rises at once, falls slowly.
         state[_REF] = ref = np.where(full, np.maximum(size, ref + (size - ref) * 0.25), ref)
+        # A window that holds only a part of the tone tells its frequency less well.
+        state[_HZ] += np.where(full & (state[_OPEN] < 2.0), away * 0.5, 0.0)
         share = np.minimum(size / (ref + np.float32(1e-9)), 1.0)
         share = np.where(good | (share < 0.85), share, 0.0)
         gap = state[_GAP] + 1.0 - share
@@ -182,6 +189,7 @@ class ToneMachine:
             for plane, value in (
                 (_OPEN, 1.0),
                 (_REF, size),
+                (_HZ, at_hz),
                 (_SUM, first),
                 (_GAP, 0.0),
                 (_HOLE, 0.0),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from protocols.tones import impairments
+from protocols.tones.bank import ToneBank
 from protocols.tones.ear import Ear
 from protocols.tones.elements import (
     Digits,
@@ -27,6 +28,7 @@ from protocols.tones.g711 import Law, decode, encode, passed
 from protocols.tones.impairments import Samples
 from protocols.tones.listening import CENTRE, PANEL, Listen
 from protocols.tones.synthesis import Player, render, render_exchange
+from tests.support.talkoff_sounds import SOUNDS, scaled
 
 HANDSHAKE: list[Playable] = [Tone(1400, 100), Silence(100), Tone(2300, 100)]
 
@@ -74,6 +76,39 @@ def test_a_kiss_off_is_measured(lasted_ms: int) -> None:
     end = tones(ear.feed(noisy(audio)))[-1]
     assert not end.on
     assert abs(end.lasted_ms - lasted_ms) <= 6
+
+
+@pytest.mark.parametrize("span_hz", [(1300.0, 1500.0), (1480.0, 1320.0), (2150.0, 2450.0)])
+def test_a_whistle_that_glides_through_is_no_kiss_off(span_hz: tuple[float, float]) -> None:
+    """It is inside the band for a second, but nowhere long."""
+    hz = np.interp(np.arange(11200) / 11200.0, (0.0, 1.0), span_hz)
+    wave = 8000.0 * np.sin(2.0 * np.pi * np.cumsum(hz) / 8000.0)
+    quiet = np.zeros(2400)
+    heard = Ear(PANEL).feed(noisy(np.concatenate((quiet, wave, quiet)).astype(np.int16)))
+    assert max((one.lasted_ms for one in tones(heard)), default=0) < 600
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["formant speech", "singing", "babble of six", "two-partial vowels", "music chords", "modems"],
+)
+def test_two_minutes_of_voices_and_music_are_no_kiss_off(name: str) -> None:
+    """A false kiss-off loses an alarm: nothing of them lasts 400 ms at 1400 Hz."""
+    minutes = [scaled(SOUNDS[name](60.0, np.random.default_rng(seed))) for seed in range(2)]
+    told = ToneBank(2, Listen(tones_hz=(1400, 2300))).feed(np.stack(minutes))
+    found = [one for _, one in told if isinstance(one, ToneHeard) and one.hz == 1400]
+    assert max((one.lasted_ms for one in found), default=0) < 400
+
+
+@pytest.mark.parametrize("snr_db", [4.0, 6.0])
+@pytest.mark.parametrize("offset", [-0.05, 0.0, 0.05])
+def test_a_kiss_off_in_noise_is_long_enough(snr_db: float, offset: float) -> None:
+    chance = np.random.default_rng(5)
+    for _ in range(10):
+        audio = render([Silence(203), Tone(1400, 850), Silence(300)], -25.0, 0.0, offset)
+        end = tones(Ear(PANEL).feed(impairments.noise(audio, snr_db, chance)))[-1]
+        assert end.hz == 1400
+        assert abs(end.lasted_ms - 850) <= 120
 
 
 @pytest.mark.parametrize("begin", range(0, 640, 80))
