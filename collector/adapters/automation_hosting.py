@@ -95,9 +95,7 @@ class HardwareReceivers:
         for config in configs:
             dialect, transport = dialect_of(config, accounts), self._transport_of(config)
             self._notes[config.name] = Notes(config.name)
-            times = Policy(lost_s=config.silent_s) if policy is None else policy
-            if config.listen:  # some senders connect anew for each message: silence decides
-                times = replace(times, gone_s=times.lost_s)
+            times = policy_of(config) if policy is None else policy
             self._ports[config.name] = AutomationPort(
                 config.name,
                 dialect,
@@ -185,6 +183,14 @@ class HardwareReceivers:
         at = self._utc_now()
         frame = Frame(name, arrived.kept.frame, arrived.kept.sequence)
         self._keep([(at, name, one) for one in arrived.what], done, frame=frame)
+
+
+def policy_of(config: HardwareConfig) -> Policy:
+    """The times of a receiver's link."""
+    times = Policy(lost_s=config.silent_s, ack_s=config.ack_s)
+    if config.listen:  # some senders connect anew for each message: silence decides
+        times = replace(times, gone_s=times.lost_s)
+    return times
 
 
 def dialect_of(config: HardwareConfig, accounts: Accounts) -> Dialect:

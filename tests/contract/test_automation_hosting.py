@@ -17,6 +17,7 @@ from collector.adapters.automation_hosting import (
     HardwareReceivers,
     Notes,
     dialect_of,
+    policy_of,
 )
 from collector.adapters.automation_sim import PtyTransport, ReceiverSim
 from collector.adapters.automation_tcp import TcpClient, TcpServer
@@ -168,6 +169,13 @@ def test_a_configuration_that_cannot_work_says_how_to_mend_it() -> None:
                 HardwareReceivers([given], Accounts(), lambda *_, **__: None, lambda *_: None, now)
     finally:
         taken.shut()
+
+
+def test_times_are_as_configured() -> None:
+    serial = policy_of(HardwareConfig("x", "sur-gard-3", device="/dev/ttyS0", ack_s=10))
+    assert (serial.lost_s, serial.gone_s, serial.ack_s) == (95, 10, 10)
+    calling = policy_of(HardwareConfig("x", "sur-gard-3", listen="127.0.0.1:0", silent_s=300))
+    assert (calling.lost_s, calling.gone_s, calling.ack_s) == (300, 300, None)
 
 
 def test_noise_is_logged_for_a_while_and_then_counted(caplog: pytest.LogCaptureFixture) -> None:
