@@ -31,14 +31,14 @@ from collector.reception.call_types import (
 )
 from collector.reception.formats import Block, Format, Found
 from collector.reception.gathering import Gathering
+from collector.reception.inviting import Inviting
 from collector.reception.judging import MOST_ALIKE, Alike, Verdict, judge
-from collector.reception.profile import SINGLE_2300, Handshake, Profile
+from collector.reception.profile import SINGLE_2300, Profile
 from collector.reception.sounding import lasts_s
 from collector.reception.transcript import Transcript
 from protocols.instants import Instant, later
 from protocols.tones.elements import (
     DigitHeard,
-    Fsk,
     FskHeard,
     Playable,
     Progress,
@@ -100,14 +100,11 @@ class Call:
         self._caller = caller
         self._preferred = preferred
         self._pins = pins or {}
-        self._order = _order(profile.handshakes, preferred)
+        self._inviting = Inviting(profile, preferred)
         self._phase = _Phase.UNANSWERED
         self._until: Instant | None = None
         self._ends: Instant | None = None
         self._quiet_at: Instant | None = None
-        self._invited = 0
-        self._again = False
-        self._in_vain = 0
         self._behind_ms = 0
         self._gathering = Gathering(profile, self._could_be_kissed)
         self._gathering.usual_digits = preferred.digits if preferred is not None else 0
@@ -122,7 +119,6 @@ class Call:
         self._found: Found | None = None
         self._longest = 0
         self._late = False
-        self._carrier = False
         self._account = ""
         self._last_reason = ""
 
@@ -203,7 +199,7 @@ class Call:
             case _Phase.SILENCE | _Phase.INVITING:
                 return self._invite(now)
             case _Phase.REPEAT:
-                self._again = True
+                self._inviting.repeat()
                 return self._invite(now)
             case _Phase.STORING:
                 assert self._pending is not None
@@ -218,25 +214,10 @@ class Call:
                 return []
 
     def _invite(self, now: Instant) -> list[Effect]:
-        """The next handshake; after a block that failed, once more the one it answered.
-
-        A caller that sent DTMF gets no other: the single 1400 Hz is long enough to be taken for the
-        kiss-off of what failed (libspandsp2's sender does).
-        """
-        if self._invited and (self._again or self._longest >= STRAY):
-            if not self._again:
-                self._in_vain += 1
-                if self._in_vain >= self._profile.rounds:
-                    return self._end("no block that could be read", hang_up=True, now=now)
-            self._again = False
-            handshake = self._sounded()
-        elif self._invited >= self._profile.rounds * len(self._order):
-            return self._end("no handshake was answered", hang_up=True, now=now)
-        else:
-            handshake = self._order[self._invited % len(self._order)]
-            self._invited += 1
+        handshake = self._inviting.following(dtmf=self._longest >= STRAY)
+        if isinstance(handshake, str):
+            return self._end(handshake, hang_up=True, now=now)
         self._transcript.sounded(handshake.name)
-        self._carrier = self._carrier or any(isinstance(each, Fsk) for each in handshake.sound)
         return self._sound(handshake.sound, _Phase.INVITING, now, handshake.wait_s)
 
     def _sound(
@@ -277,7 +258,9 @@ class Call:
         """Bytes that no carrier invited, or pulses and bytes in the midst of DTMF."""
         if isinstance(given, DigitHeard):
             return False
-        return self._gathering.of_digits or (isinstance(given, FskHeard) and not self._carrier)
+        return self._gathering.of_digits or (
+            isinstance(given, FskHeard) and not self._inviting.carrier
+        )
 
     def _tone(self, given: ToneHeard, now: Instant) -> None:
         self._transcript.tone(given)
@@ -367,7 +350,8 @@ class Call:
         if pending is None or token != pending.token:
             return []  # the panel has begun anew meanwhile: that block will be kissed off
         self._pending = None
-        self._refused_run = self._in_vain = 0
+        self._refused_run = 0
+        self._inviting.answered()
         return self._learn(pending) + self._acknowledge(pending, now)
 
     def _acknowledge(self, pending: _Pending, now: Instant) -> list[Effect]:
@@ -383,14 +367,10 @@ class Call:
     def _answer(self, pending: _Pending) -> tuple[Playable, ...]:
         if pending.found.answer is not None:
             return pending.found.answer
-        single = self._invited and self._sounded().name == SINGLE_2300.name
+        single = self._inviting.begun and self._inviting.last.name == SINGLE_2300.name
         if pending.block.pulses and single:
             return self._profile.kiss_off_2300
         return self._profile.kiss_off
-
-    def _sounded(self) -> Handshake:
-        """The handshake sounded last."""
-        return self._order[(self._invited - 1) % len(self._order)]
 
     def _why_silent(self, pending: _Pending, now: Instant) -> str:
         if self._gathering.busy:
@@ -423,9 +403,10 @@ class Call:
         return effects
 
     def _learn(self, pending: _Pending) -> list[Effect]:
-        if not self._invited:
+        if not self._inviting.begun:
             return []
-        learned = Preferred(self._sounded().name, pending.found.format, len(pending.block.digits))
+        handshake, digits = self._inviting.last.name, len(pending.block.digits)
+        learned = Preferred(handshake, pending.found.format, digits)
         if learned == self._preferred:
             return []
         self._preferred = learned
@@ -450,11 +431,3 @@ class Call:
         if hang_up:
             effects.append(HangUp(cause))
         return effects
-
-
-def _order(handshakes: tuple[Handshake, ...], preferred: Preferred | None) -> tuple[Handshake, ...]:
-    """What worked before goes first."""
-    if preferred is None:
-        return handshakes
-    first = tuple(each for each in handshakes if each.name == preferred.handshake)
-    return first + tuple(each for each in handshakes if each.name != preferred.handshake)
