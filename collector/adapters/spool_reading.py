@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from collector import CollectorError
+from collector.adapters.spool_rows import SELECT, Row, read_row, wrong_with
 from protocols.mqtt.reception import Taken
 
 FILE: Final = "spool.db"
@@ -59,11 +59,8 @@ def peek_entries(folder: Path, after: int, most: int) -> list[Taken]:
         return []
     try:
         with contextlib.closing(connect(path, read_only=True)) as connection:
-            rows = connection.execute(
-                "select body from entry where seq > ? order by seq limit ?", (after, most)
-            ).fetchall()
-        return [msgspec.json.decode(body, type=Taken) for (body,) in rows]
-    except (sqlite3.Error, msgspec.DecodeError) as error:
+            return [read_row(row) for row in rows_over(connection, after, most)]
+    except sqlite3.Error as error:
         raise SpoolError(f"the spool {path} cannot be read: {error}") from error
 
 
@@ -82,15 +79,13 @@ def verify(folder: Path) -> list[str]:
             ]
             epoch, acked, newest = head(connection)
             before: int | None = None
-            for seq, body in connection.execute("select seq, body from entry order by seq"):
+            for row in rows_over(connection, -1, -1):
+                seq = row[0]
                 if before is not None and seq != before + 1:
                     wrong.append(f"epoch {epoch}: entries {before + 1} to {seq - 1} are missing")
                 before = seq
-                try:
-                    if msgspec.json.decode(body, type=Taken).seq != seq:
-                        wrong.append(f"epoch {epoch}: entry {seq} bears another number")
-                except msgspec.DecodeError as error:
-                    wrong.append(f"epoch {epoch}: entry {seq} cannot be read: {error}")
+                if why := wrong_with(row):
+                    wrong.append(f"epoch {epoch}: entry {seq} {why}")
             if acked > newest:
                 wrong.append(f"epoch {epoch}: acknowledged to {acked}, but the newest is {newest}")
     except (sqlite3.Error, TypeError) as error:
@@ -112,6 +107,15 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         connection.execute("pragma journal_mode=wal")
         connection.execute("pragma synchronous=full")
     return connection
+
+
+def rows_over(connection: sqlite3.Connection, after: int, most: int) -> Iterator[Row]:
+    """Rows with numbers over `after`, ascending; `most` negative: all. Of a spool written by an
+    earlier version too.
+    """
+    checked = any(column[1] == "crc" for column in connection.execute("pragma table_info(entry)"))
+    select = SELECT if checked else SELECT.replace("crc", "null")
+    yield from connection.execute(f"{select} where seq > ? order by seq limit ?", (after, most))
 
 
 def head(connection: sqlite3.Connection) -> tuple[int, int, int]:

@@ -21,9 +21,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from collector.adapters import spool_frames
+from collector.adapters import spool_frames, spool_rows
 from collector.adapters.spool_frames import Frame
-from collector.adapters.spool_reading import FILE, SpoolError, SpoolState, connect, head
+from collector.adapters.spool_reading import FILE, SpoolError, SpoolState, connect, head, rows_over
 from collector.adapters.spool_salvage import AckedNote, read_acked, salvage, write_acked
 from protocols.automation.effects import Kept
 from protocols.instants import US_PER_S, UtcTime
@@ -41,7 +41,6 @@ _DROP_AT_ONCE: Final = 500
 _SCHEMA: Final = """
 create table meta(one integer primary key check (one = 1), receiver text not null,
   epoch integer not null, created integer not null, acked integer not null);
-create table entry(seq integer primary key, body blob not null);
 """
 
 
@@ -83,7 +82,7 @@ class Spool:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._writer = self._open(now)
-            self._writer.executescript(spool_frames.SCHEMA)
+            self._bring_up_to_date()
             self._reader = connect(self._path)
             self._epoch, self._acked, self._newest = head(self._reader)
             write_acked(folder, AckedNote(receiver, self._epoch, self._acked))
@@ -181,8 +180,8 @@ class Spool:
         taken = [Taken(first + at, *item) for at, item in enumerate(items)]
         with _transaction(self._writer):
             self._writer.executemany(
-                "insert into entry(seq, body) values (?, ?)",
-                [(each.seq, msgspec.json.encode(each)) for each in taken],
+                spool_rows.INSERT,
+                [spool_rows.row_of(each) for each in taken],
             )
             spool_frames.keep(self._writer, frames)
         self._newest += len(taken)
@@ -192,11 +191,9 @@ class Spool:
         """Entries with numbers over `after`, ascending. Raises SpoolError."""
         try:
             with self._read:
-                rows = self._reader.execute(
-                    "select body from entry where seq > ? order by seq limit ?", (after, most)
-                ).fetchall()
-            return [msgspec.json.decode(body, type=Taken) for (body,) in rows]
-        except (sqlite3.Error, msgspec.DecodeError) as error:
+                rows = list(rows_over(self._reader, after, most))
+            return [spool_rows.read_row(row) for row in rows]
+        except sqlite3.Error as error:
             raise SpoolError(f"the spool cannot be read: {error}") from error
 
     def acknowledge(self, epoch: int, upto: int) -> bool:
@@ -229,17 +226,14 @@ class Spool:
             epoch = max(self._epoch + 1, _drawn(now))
             try:
                 with _transaction(self._writer):
-                    waits = self._writer.execute(
-                        "select body from entry where seq > ? order by seq", (self._acked,)
-                    ).fetchall()
+                    waits = list(rows_over(self._writer, self._acked, -1))
                     self._writer.execute("delete from entry")
-                    self._writer.executemany(
-                        "insert into entry(seq, body) values (?, ?)", _numbered(waits)
-                    )
+                    entries = [spool_rows.read_row(row) for row in waits]
+                    self._writer.executemany(spool_rows.INSERT, _numbered(entries))
                     self._writer.execute(
                         "update meta set epoch = ?, acked = 0, created = ?", (epoch, now)
                     )
-            except (sqlite3.Error, msgspec.DecodeError) as error:
+            except sqlite3.Error as error:
                 raise SpoolError(f"the spool cannot open a new epoch: {error}") from error
             self._epoch, self._acked, self._newest = epoch, 0, len(waits)
             write_acked(self._folder, AckedNote(self._receiver, epoch, 0))
@@ -267,13 +261,20 @@ class Spool:
                 raise
             return self._start_anew(now, error)
 
+    def _bring_up_to_date(self) -> None:
+        """A file of an earlier version gets what it lacks."""
+        self._writer.executescript(spool_frames.SCHEMA)
+        columns = [each[1] for each in self._writer.execute("pragma table_info(entry)")]
+        if "crc" not in columns:
+            self._writer.execute("alter table entry add column crc integer")
+
     def _create(self, now: UtcTime, known: int) -> sqlite3.Connection:
         """A file is made under another name, so that there is never half a spool."""
         scratch = self._folder / f".{FILE}.{secrets.token_hex(6)}"
         epoch = max(known + 1, _drawn(now))
         made = sqlite3.connect(scratch, isolation_level=None)
         try:
-            made.executescript(_SCHEMA)
+            made.executescript(_SCHEMA + spool_rows.SCHEMA)
             made.execute("insert into meta values (1, ?, ?, ?, 0)", (self._receiver, epoch, now))
         finally:
             made.close()
@@ -301,8 +302,8 @@ class Spool:
         connection = self._create(now, note.epoch if note is not None else 0)
         with _transaction(connection):
             connection.executemany(
-                "insert into entry(seq, body) values (?, ?)",
-                _numbered([(msgspec.json.encode(each),) for each in saved]),
+                spool_rows.INSERT,
+                _numbered(saved),
             )
         self.set_aside = SetAside(aside, str(error), len(saved))
         return connection
@@ -346,10 +347,9 @@ def _drawn(now: UtcTime) -> int:
     return (now // US_PER_S) << 20 | secrets.randbits(20)
 
 
-def _numbered(bodies: Sequence[tuple[bytes]]) -> list[tuple[int, bytes]]:
-    entries = [msgspec.json.decode(body, type=Taken) for (body,) in bodies]
+def _numbered(entries: Sequence[Taken]) -> list[spool_rows.Row]:
     return [
-        (seq, msgspec.json.encode(msgspec.structs.replace(each, seq=seq)))
+        spool_rows.row_of(msgspec.structs.replace(each, seq=seq))
         for seq, each in enumerate(entries, 1)
     ]
 

@@ -45,6 +45,9 @@ def _lines(case: Case, words: Wording) -> list[str]:
                 receiver=told.get("receiver", ""),
                 call=told["call"][:CALL_CHARS],
             )
+        elif piece.event.code == Code.UNRECOGNISED_CALL and told.get("reason"):
+            left = f"{told['reason']} {told.get('heard', '')}".strip()
+            remark = words.line_down.format(line=told.get("line", ""), cause=left)
         elif piece.event.code == Code.LINE_FAULT and told.get("cause"):
             remark = words.line_down.format(line=told.get("line", ""), cause=told["cause"])
         else:

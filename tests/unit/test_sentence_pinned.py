@@ -191,6 +191,10 @@ def test_a_call_nobody_understood_is_named_with_its_caller_and_a_lost_line_with_
     )
     assert chinese.startswith("无法识别的来电。主叫 13800001234，接收机 rx-1 的线路 trunk；")
     story = Story()
+    damaged = "receiver=rx-1;line=spool;heard=account 1234;reason=an entry was damaged, left of it:"
+    story.tell(Code.UNRECOGNISED_CALL, ARMED_S, area=0, detail=damaged)
+    assert "Line spool: an entry was damaged, left of it: account 1234." in said(story.only())[0]
+    story = Story()
     story.tell(Code.LINE_FAULT, ARMED_S, area=0, detail="line=spool;cause=the disk is full")
     assert said(story.only())[0] == "Phone line at the centre lost. Line spool: the disk is full."
 
