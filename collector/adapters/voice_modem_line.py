@@ -203,7 +203,7 @@ class VoiceModemLine:
 
     async def _take(self, port: VoiceModemPort, caller: str) -> None:
         """One call from answering to hanging up."""
-        if not (await port.command("AT+VLS=1")).ok and not (await port.command("ATA", ANSWER_S)).ok:
+        if not await self._answered(port):
             self.counts["not answered"] += 1
             await self._hang_up(port)
             return
@@ -230,6 +230,14 @@ class VoiceModemLine:
         self._end_call(cause)
         await self._hang_up(port)
         self.state = "idle"
+
+    async def _answered(self, port: VoiceModemPort) -> bool:
+        """Off-hook, in voice."""
+        if (await port.command("AT+VLS=1")).ok:
+            return True
+        for text in self.abilities.voice_mode:
+            await port.command(text)
+        return (await port.command("AT+VLS=1")).ok or (await port.command("ATA", ANSWER_S)).ok
 
     def _end_call(self, cause: str) -> None:
         if self._hearing is not None:

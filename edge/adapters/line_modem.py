@@ -216,6 +216,10 @@ class ModemLine(LineThread):
     def _lift(self, port: ModemPort) -> LineInput | None:
         """Off-hook; else why not."""
         reply = port.command("AT+VLS=1")
+        if reply.result is Result.ERROR:
+            for text in self.abilities.voice_mode:
+                port.command(text)
+            reply = port.command("AT+VLS=1")
         if reply.result is Result.ERROR:  # not every modem knows it
             reply = port.command("ATH1")
         if reply.ok:
@@ -282,6 +286,8 @@ class ModemLine(LineThread):
         if duplex and reply.result is Result.ERROR:
             duplex = False
             reply = port.command("AT+VRX")
+        if reply.result is None:
+            raise LineGoneError("modem_gone", f"{self._config.device}: no answer in a call")
         if reply.result is not Result.CONNECT:
             self._ended_by_modem(port, reply)
             return False

@@ -10,22 +10,18 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, Protocol
 
-import numpy as np
-
+from hil.drivers.voice_modem_buffer import VoiceBuffer
 from hil.drivers.voice_modem_dialling import Dialling, dtmf, tone_list
 from hil.drivers.voice_modem_kinds import Kind
 from protocols.tones.ear import Ear
 from protocols.tones.elements import FRAME_SAMPLES, Progress, ProgressHeard
 from protocols.tones.listening import Listen
 from protocols.tones.synthesis import Player
-from protocols.voice_modem.samples import Coding, Pcm, Unpack, to_bytes
-from protocols.voice_modem.stream import Unshield, shield
+from protocols.voice_modem.samples import Coding, Pcm, to_bytes
+from protocols.voice_modem.stream import shield
 
 LISTEN: Final = Listen(progress=True)
-PLAY_BUFFER: Final = 32_000
-"""Samples of its transmit buffer; more is lost, and counted."""
 DIAL_TONE_MS: Final = 5000
-QUIET: Final = np.zeros(FRAME_SAMPLES, np.int16)
 _ACTIONS: Final = {"+VTX", "+VRX", "+VTR", "+VTS"}
 
 
@@ -80,6 +76,7 @@ class Dce:
         """A telephone beside it is lifted."""
         self.lost_samples = 0
         self.echoes = True
+        self.loudspeaker = True
         self.ringing = False
         self._kind = kind
         self._shell = shell
@@ -87,11 +84,7 @@ class Dce:
         self._voice_mode = False
         self._line = bytearray()
         self._coding = Coding.UNSIGNED_8
-        self._unshield = Unshield()
-        self._half_code = False
-        self._unpack = Unpack(self._coding)
-        self._buffer = QUIET[:0]
-        self._begun = self._ending = False
+        self._buffer = VoiceBuffer(self._coding)
         self._player = Player()
         self._ear = Ear(LISTEN)
         self._x = 4
@@ -145,6 +138,8 @@ class Dce:
         if self.off_hook:
             self.off_hook = False
             self._shell.let_go()
+            if self._kind.forgetful:
+                self._voice_mode, self._coding = False, Coding.ULAW
         self._to_command()
 
     def frame(self, heard: Pcm) -> Pcm:
@@ -176,14 +171,11 @@ class Dce:
                 self._shell.say("BUSY")
 
     def _from_buffer(self) -> Pcm:
-        said, self._buffer = self._buffer[:FRAME_SAMPLES], self._buffer[FRAME_SAMPLES:]
-        if len(said) < FRAME_SAMPLES:
-            if self._ending:
-                self._ended()
-            elif self._begun:
-                self._begun = False
-                self._shell.to_dte(b"\x10u")
-            said = np.concatenate((said, QUIET[len(said) :]))
+        said, ended, dry = self._buffer.frame()
+        if ended:
+            self._ended()
+        elif dry:
+            self._shell.to_dte(b"\x10u")
         return said
 
     def _ended(self) -> None:
@@ -195,8 +187,8 @@ class Dce:
     def _to_command(self) -> None:
         self.state = State.COMMAND
         self._dialling = None
-        self._buffer = QUIET[:0]
-        self._begun = self._ending = False
+        self.lost_samples += self._buffer.lost_samples
+        self._buffer = VoiceBuffer(self._coding)
         self._player.clear()
 
     # --- the computer's bytes ---
@@ -212,21 +204,9 @@ class Dce:
                 taken = 1
                 self._typed(data[:1])
             else:
-                taken = self._piece(data)
+                taken = self._buffer.piece(data)
                 self._stream(data[:taken])
             data = data[taken:]
-
-    def _piece(self, data: bytes) -> int:
-        """Bytes up to the next shielded code, or that code: an order may end the stream."""
-        code = data.find(b"\x10")
-        if self._half_code:
-            taken = 1
-        elif code == 0:
-            taken = min(2, len(data))
-        else:
-            taken = code if code > 0 else len(data)
-        self._half_code = not self._half_code and data[:taken] == b"\x10"
-        return taken
 
     def _typed(self, byte: bytes) -> None:
         if self.echoes:
@@ -245,23 +225,15 @@ class Dce:
         if self.state is State.HEARING and self._kind.any_character:
             self._leave()
             return
-        audio, codes, _ = self._unshield.feed(piece)
-        if audio and self.state is not State.HEARING:
-            pcm = self._unpack.feed(audio)
-            if len(self._buffer) + len(pcm) > PLAY_BUFFER:
-                self.lost_samples += len(pcm)
-            elif len(pcm):
-                self._buffer = np.concatenate((self._buffer, pcm))
-                self._begun = True
-        for code in codes:
+        for code in self._buffer.feed(piece, keep=self.state is not State.HEARING):
             self._order(code)
 
     def _order(self, code: int) -> None:
         """A shielded code of the computer."""
         if code == 0x18:
-            self._buffer = QUIET[:0]
+            self._buffer.forget()
         elif code == 0x03 and self.state is State.PLAYING:
-            self._ending = True
+            self._buffer.ending = True
         elif (code in b"!\x1b" and self.state is State.HEARING) or (
             code == ord("^") and self.state is State.DUPLEX
         ):
@@ -276,7 +248,7 @@ class Dce:
 
     def _commands(self, text: str) -> bool:
         while text and text[0] not in "+-#AD":
-            match = re.match(r"[EVQMLZHX&]K?\d?|S\d+=\d+", text)
+            match = re.match(r"&[DK]\d|[EVQMLZHX]\d?|S\d+=\d+", text)
             if match is None:
                 return False
             word, text = match[0], text[match.end() :]
@@ -297,11 +269,15 @@ class Dce:
             self._x = int(word[1:] or 0)
         elif word[0] == "E":
             self.echoes = word != "E0"
+        elif word[0] == "M":
+            self.loudspeaker = word != "M0"
         return True
 
     def _plus(self, text: str) -> bool:
         name, _, value = text.partition("=")
         if name in _ACTIONS and value == "?" and not self._kind.test_forms:
+            return False
+        if name.startswith("+V") and not self._voice_mode:
             return False
         acts: dict[str, Callable[[str], bool]] = {
             "+FCLASS": self._class,
@@ -383,9 +359,6 @@ class Dce:
         if not self.off_hook:
             return False
         self._to_command()
-        self._unshield = Unshield()
-        self._half_code = False
-        self._unpack = Unpack(self._coding)
         self.state = state
         self._shell.say("CONNECT")
         return True

@@ -32,6 +32,8 @@ class Kind:
     caller_id: str = "+VCID"
     events: bool = False
     """In voice mode a ring is <DLE>R, and a caller's number a <DLE>X message."""
+    forgetful: bool = False
+    """It leaves voice mode when it hangs up."""
     end: str = "etx"
     """A finished stream is answered by `etx`: <DLE><ETX> and OK; `vcon`: VCON alone."""
     any_character: bool = False
@@ -74,6 +76,7 @@ KINDS: Final = {
         vts=(),
         vsm_values=2,
         events=True,
+        forgetful=True,
         no_dial_tone="NO DIAL TONE",
     ),
     # Silicon Labs AN93: +VSM by label alone, +VTS wants all three values, words for the line

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Final
 
 from protocols.voice_modem.answers import Reply
 from protocols.voice_modem.samples import Coding, VoiceFormat, choose, formats_of
+
+VOICE_MODE: Final = "AT+FCLASS=8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Abilities:
     caller_id: bool = False
     volts: bool = False
     """-TRV."""
+    voice_mode: tuple[str, ...] = ()
+    """Commands into voice mode: some modems fall out of it when they hang up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +59,10 @@ def bring_up(wanted: Wanted) -> Asking:
     unfit = yield from _wake(wanted)
     if unfit is not None:
         return unfit
-    coding = yield from _coding(wanted)
-    if isinstance(coding, Unfit):
-        return coding
+    chosen = yield from _format(wanted)
+    if isinstance(chosen, Unfit):
+        return chosen
+    coding, vsm = chosen
     yield "AT+VIT=0"  # no inactivity timer, where there is one
     yield from _first_of("AT+VSD=128,0", "AT+VSD=0,0")  # a panel may wait long in silence
     caller_id = wanted.caller_id and (yield from _first_of("AT+VCID=1", "AT#CID=1"))
@@ -64,7 +70,7 @@ def bring_up(wanted: Wanted) -> Asking:
     for text in wanted.init:
         if not (yield text).ok:
             return Unfit("modem_error", f"{wanted.device}: {text} refused; it stands in init")
-    return Abilities(coding, wanted.duplex, caller_id, volts)
+    return Abilities(coding, wanted.duplex, caller_id, volts, (VOICE_MODE, vsm))
 
 
 def _wake(wanted: Wanted) -> Generator[str, Reply, Unfit | None]:
@@ -80,21 +86,27 @@ def _wake(wanted: Wanted) -> Generator[str, Reply, Unfit | None]:
     if not (yield "ATS0=0").ok:
         return Unfit("modem_error", f"{device}: ATS0=0 refused; it would answer calls by itself")
     yield from _first_of("AT+IFC=2,2", "AT+FLO=2", "AT&K3")  # RTS/CTS
+    yield "AT&D2"  # a program that dies hangs up
+    yield "ATM0"  # no loudspeaker: a hold-up is reported in silence
     yield "ATX4"
-    if not (yield "AT+FCLASS=8").ok:
-        return Unfit("modem_error", f"{device}: AT+FCLASS=8 refused; it is no voice modem")
+    if not (yield VOICE_MODE).ok:
+        return Unfit("modem_error", f"{device}: {VOICE_MODE} refused; it is no voice modem")
     return None
 
 
-def _coding(wanted: Wanted) -> Generator[str, Reply, Coding | Unfit]:
+def _format(wanted: Wanted) -> Generator[str, Reply, tuple[Coding, str] | Unfit]:
+    """How samples are written, and the command that makes them so."""
     formats = formats_of(list((yield "AT+VSM=?").lines))
     form = choose(formats, wanted.baud)
     if form is None:
         return Unfit("modem_error", _no_format(wanted, formats))
-    label = form.label
-    if (yield from _first_of(*(f"AT+VSM={label}{more}" for more in (",8000", "", ",8000,0,0")))):
-        return form.coding
-    return Unfit("modem_error", f"{wanted.device}: AT+VSM={label} refused, though it offers it")
+    for more in (",8000", "", ",8000,0,0"):
+        vsm = f"AT+VSM={form.label}{more}"
+        if (yield vsm).ok:
+            return form.coding, vsm
+    return Unfit(
+        "modem_error", f"{wanted.device}: AT+VSM={form.label} refused, though it offers it"
+    )
 
 
 def _first_of(*texts: str) -> Generator[str, Reply, bool]:

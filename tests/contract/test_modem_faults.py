@@ -81,6 +81,15 @@ async def stops_its_audio_without_an_end(rig: Rig, modem: SubscriberModem) -> No
     await rig.release()
 
 
+async def goes_deaf_in_a_call(rig: Rig, modem: SubscriberModem) -> None:
+    await rig.call(RECEIVER)
+    modem.set(deaf=True)
+    assert await rig.a(NoLine) == NoLine("modem_gone")
+    modem.set(deaf=False)
+    await rig.status(True)
+    await report(rig)
+
+
 async def loses_shields(rig: Rig, modem: SubscriberModem) -> None:
     """<DLE>s are lost from audio and ends of streams alike: documented outcomes, no more."""
     for _ in range(2):
@@ -176,7 +185,8 @@ FAULTS: dict[str, tuple[str, dict[str, object], Fault]] = {
     "2007": ("usr", {}, rings_when_the_line_is_wanted),
     "2008": ("silabs", {"baud": 9600}, is_set_to_another_speed),
     "2009": ("elder", {}, is_held_by_another_program),
-    "2010": ("usr", {}, is_no_modem),
+    "2010": ("silabs", {}, goes_deaf_in_a_call),
+    "2011": ("usr", {}, is_no_modem),
 }
 
 
@@ -203,8 +213,8 @@ def test_every_fault_of_a_modem_is_told_and_got_over(
         for name, (_, troubles, _) in FAULTS.items():
             world.modems[name].set(**troubles)
         HELD.append(serial.Serial(str(tmp_path / "2009"), exclusive=True))
-        (tmp_path / "2010").unlink()
-        (tmp_path / "2010").symlink_to(noisy)
+        (tmp_path / "2011").unlink()
+        (tmp_path / "2011").symlink_to(noisy)
         assert "\n".join(filter(None, asyncio.run(whole()))) == ""
     for text in (
         "no answer to AT commands at 115200 baud",

@@ -86,7 +86,7 @@ class World:
             config = PhoneLineConfig(driver=LineDriver.SOCKET, address=self.address)
             return SocketLine(config, self.folder, loop, deliver, caller=name)
         config = PhoneLineConfig(driver=LineDriver.MODEM, device=str(self.folder / name))
-        return ModemLine(config, loop, deliver, Timing(poll_s=0.3, answer_s=1.0, speed=SPEED))
+        return ModemLine(config, loop, deliver, Timing(poll_s=0.3, answer_s=1.5, speed=SPEED))
 
 
 class Rig:

@@ -34,7 +34,11 @@ FOUND = {
 @pytest.mark.parametrize("pieces", [None, random.Random(7)], ids=["whole", "pieces"])
 def test_every_family_is_brought_up(kind: str, pieces: random.Random | None) -> None:
     talk = ModemTalk(kind, pieces)
-    assert talk.bring_up(USB) == FOUND[kind]
+    found = talk.bring_up(USB)
+    assert isinstance(found, Abilities)
+    assert replace(found, voice_mode=()) == FOUND[kind]
+    assert found.voice_mode[0] == "AT+FCLASS=8"
+    assert not talk.dce.loudspeaker  # a hold-up is reported in silence
     assert talk.sent[:2] == ["ATZ", "ATE0V1Q0"]
     assert not talk.dce.echoes
     assert not talk.dce.off_hook
@@ -111,6 +115,18 @@ def test_eight_bit_linear_is_heard_for_what_it_is(
     heard = np.concatenate([unpack.feed(data[at : at + 7]) for at in range(0, len(data), 7)])
     assert unpack.coding is meant
     assert np.abs(heard.astype(int) - pcm).max() <= 128
+
+
+def test_a_modem_that_forgets_voice_mode_is_told_again() -> None:
+    talk = ModemTalk("usr")
+    found = talk.bring_up(USB)
+    assert isinstance(found, Abilities)
+    assert talk.command("AT+VLS=1").ok
+    assert talk.command("ATH").ok
+    assert talk.command("AT+VLS=1").result is Result.ERROR
+    assert all(talk.command(text).ok for text in found.voice_mode)
+    assert talk.command("AT+VLS=1").ok
+    assert talk.command("AT+VRX").result is Result.CONNECT
 
 
 def test_rings_and_numbers_however_they_are_told() -> None:
