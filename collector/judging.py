@@ -290,8 +290,9 @@ class Judging:
                 case Retired(occurrence_id=id_, same_as=same_as):
                     self._retire(machines, id_, same_as, now)
                     continue
-                case Repeated():
-                    continue  # the Signal stands in the ledger; nobody need see it
+                case Repeated(signal_id=id_, same_as=same_as):
+                    self._repeat(id_, same_as)
+                    continue
                 case _:
                     assert_never(effect)
             self._occurrences[occurrence.id] = occurrence
@@ -318,6 +319,12 @@ class Judging:
 
         self._guarded(gone.panel, CASES, rule)
         self._deadlines.set((gone.panel, CASES), self._machines(gone.panel).cases.deadline())
+
+    def _repeat(self, id_: int, same_as: tuple[int, ...]) -> None:
+        """It never comes on the screen; the ledger holds what it tells of (users.md M3)."""
+        for signal, _ in self._store.signals_after(id_ - 1, 1):
+            if signal.id == id_:
+                self._occurrences[id_] = retired(opened(signal), same_as)
 
     def _rule(self, cases: Cases, occurrence: Occurrence, now: UtcTime) -> None:
         self._ruled(cases.receive(occurrence, now), now)

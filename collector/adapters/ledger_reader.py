@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -25,6 +25,8 @@ from protocols.instants import UtcTime
 from protocols.mqtt.payloads import Heartbeat, SiteCard
 
 CHUNK: Final = 500
+SAME_AS: Final = b'"same_as"'
+"""In the stored bytes of an Occurrence that is no event of its own."""
 T = TypeVar("T")
 
 
@@ -106,6 +108,39 @@ class LedgerReader:
         """One Occurrence."""
         rows = self._all("SELECT body FROM occurrences WHERE id = :i", i=id_)
         return msgspec.json.decode(rows[0][0], type=Occurrence) if rows else None
+
+    def arrivals(self, occurrences: Collection[int]) -> dict[int, list[Signal]]:
+        """The Signals joined in each of these Occurrences, in order."""
+        return {
+            id_: [signal for one in found.signals for signal in self._signal(one)]
+            for id_ in occurrences
+            if (found := self.occurrence(id_)) is not None
+        }
+
+    def repeats(self, panel: str, occurrences: Collection[int]) -> list[Occurrence]:
+        """What the panel told again of these, alone or as one of several; later ones only."""
+        wanted, after = set(occurrences), min(occurrences, default=0)
+        found: list[Occurrence] = []
+        while wanted:
+            rows = self._all(
+                "SELECT id, body FROM occurrences WHERE id > :a AND panel = :p "
+                "ORDER BY id LIMIT :n",
+                a=after,
+                p=panel,
+                n=CHUNK,
+            )
+            if not rows:
+                break
+            some = [
+                msgspec.json.decode(body, type=Occurrence) for _, body in rows if SAME_AS in body
+            ]
+            found += [one for one in some if wanted & set(one.same_as)]
+            after = rows[-1][0]
+        return found
+
+    def _signal(self, id_: int) -> list[Signal]:
+        rows: list[SignalRow] = self._all("SELECT * FROM signals WHERE id = :i", i=id_)
+        return [signal_of(row) for row in rows]
 
     def handovers(self, case: int | None = None) -> list[HandoverRow]:
         """Hand-overs in order, of all cases or one."""

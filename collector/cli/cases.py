@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.adapters.ledger_reader import HandoverRow, LedgerReader
+from collector.cli.arrivals import arrival_table, arrivals
 from collector.cli.options import (
     DataOption,
     JsonOption,
@@ -117,6 +118,10 @@ def case(
             print_json(line)
             return
         _print_case(line, card, reader.handovers(id_), lang)
+        told = arrivals(reader, found)
+        if len(told) > len(found.occurrences):
+            tables.print()
+            tables.print(arrival_table(told, card, lang))
 
 
 class _View:

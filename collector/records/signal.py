@@ -78,4 +78,5 @@ class Occurrence(msgspec.Struct, frozen=True, omit_defaults=True):
     """As in its first identified Signal: two Occurrences of one boot are apart by exactly the
     difference of their `mono`, whatever the wall clock did."""
     same_as: tuple[int, ...] = ()
-    """Not empty: it was shown, and turned out to tell of these (one, or one of several)."""
+    """Not empty: it is no event of its own but tells of these (one, or one of several). It was
+    shown until that was known, or never."""

@@ -27,7 +27,9 @@ OCCURRENCES = "SELECT body FROM occurrences WHERE panel = ? ORDER BY id"
 
 
 def occurrences(path: Path, panel: str) -> list[dict[str, Any]]:
-    """What the ledger at `path` holds of a panel, but for what the centre noticed itself."""
+    """What the ledger at `path` holds of a panel, but for what the centre noticed itself and what
+    turned out to be told already.
+    """
     ledger = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
     try:
         bodies = [json.loads(row[0]) for row in ledger.execute(OCCURRENCES, (panel,))]
@@ -43,7 +45,7 @@ def occurrences(path: Path, panel: str) -> list[dict[str, Any]]:
             "paths": body["paths"],
         }
         for body in bodies
-        if body["paths"] != ["centre"]
+        if body["paths"] != ["centre"] and not body.get("same_as")
     ]
 
 

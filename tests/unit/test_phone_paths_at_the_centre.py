@@ -11,17 +11,21 @@ from typer.testing import CliRunner
 
 from collector.__main__ import app
 from collector.adapters.rule_files import preset
+from collector.app import Collector
 from collector.cli.replay import judge_again
 from collector.config import CollectorConfig
 from collector.intake import Account, AccountBook
-from collector.records.case import Case, Outcome, State
+from collector.records.case import Case, Kind, Outcome, State
 from collector.records.sentence import plain
 from collector.records.signal import PATH_MQTT, PATH_PHONE, Occurrence
+from protocols.instants import UtcTime
+from protocols.mqtt.topics import HEARTBEAT, topic
 from protocols.panel_event import Code, PanelEvent
 from protocols.phone_batch import MARK_CODE, Batch, Sent, batch_event
 from tests.support.case_story import CARD, PANEL
 from tests.support.centre_rig import Everybody, Panel, Wire, centre, judged
 from tests.support.collector_rig import reader_of, until
+from tests.support.panel_records import heartbeat
 from tests.support.phone_receiver import PhoneReceiver
 
 TRIP = PanelEvent(Code.INTERIOR, area=1, zone=2)
@@ -36,13 +40,18 @@ def book(monkeypatch: pytest.MonkeyPatch) -> None:
 class Story:
     """A panel and a receiver at one collector; `seen` is what an operator has before him."""
 
-    def __init__(self, folder: Path, collector: object, wire: Wire) -> None:
+    def __init__(
+        self, folder: Path, collector: Collector, wire: Wire, *, marks: bool = True
+    ) -> None:
         now = time.time_ns() // 1000
         self.folder = folder
         self.wire = wire
-        self.panel = Panel(collector, PANEL, now)  # type: ignore[arg-type]
-        self.receiver = PhoneReceiver(collector.offer, now)  # type: ignore[attr-defined]
-        self.panel.card(msgspec.structs.replace(CARD, account="1234", phone_marks=True))
+        self.collector = collector
+        self.began = time.monotonic() - 1000
+        self.panel = Panel(collector, PANEL, UtcTime(now))
+        self.receiver = PhoneReceiver(collector.offer, now)
+        card = msgspec.structs.replace(CARD, account="1234", phone_marks=marks, phone_always=True)
+        self.panel.card(card)
         self.signals = 1
         judged(folder, 1)
 
@@ -58,6 +67,12 @@ class Story:
         self.receiver.send(self.receiver.report("1234", event, at_s, index=before, mark=mark))
         until(lambda: self.receiver.upto(self.wire.sent) == before + 1)
         self.come()
+
+    def beat(self) -> None:
+        """A heartbeat of a program that runs for a while."""
+        up_s = time.monotonic() - self.began
+        beat = heartbeat(PANEL, self.panel.seq, self.panel.prev, boot="b1", uptime_s=up_s)
+        self.collector.offer(topic(PANEL, HEARTBEAT), beat)
 
     def send(self, *raws: bytes) -> None:
         """Records arrive and are judged."""
@@ -104,6 +119,34 @@ def test_the_record_that_comes_after_the_phone_report_makes_no_second_one(tmp_pa
     assert (count, again) == (story.signals, [case])
     said = CliRunner().invoke(app, ["panels", "--data", str(tmp_path)])
     assert "phone: in order, last report" in said.stdout
+
+
+def test_without_marks_a_later_heartbeat_makes_one_of_what_was_told_by_both(tmp_path: Path) -> None:
+    with centre(tmp_path) as (collector, wire):
+        story = Story(tmp_path, collector, wire, marks=False)
+        story.beat()
+        story.send(story.network(PRESS, 1))
+        story.phone(PRESS, 20)
+        story.phone(PRESS, 24)  # the kiss-off was lost: the panel repeats
+        story.send(story.network(PRESS, 26), story.network(TRIP, 27))
+
+        def told() -> bool:
+            story.beat()
+            reader = reader_of(tmp_path)
+            again = [one for one in reader.occurrences() if one.same_as]
+            reader.close()
+            return len(again) == 2
+
+        until(told)
+        first, second = story.seen(PRESS)
+        assert (first.paths, second.paths) == ((PATH_MQTT,), (PATH_MQTT,)), "which, nobody knows"
+    held_up = next(case for case in story.cases() if case.kind is Kind.HOLDUP)
+    said = CliRunner().invoke(app, ["case", str(held_up.id), "--data", str(tmp_path)])
+    assert said.stdout.count("one of these, told again") == 2
+    said = CliRunner().invoke(
+        app, ["case", str(held_up.id), "--data", str(tmp_path), "--lang", "zh"]
+    )
+    assert said.stdout.count("重复报告其中之一") == 2
 
 
 def test_what_was_shown_twice_becomes_one_case_with_the_mark_of_a_later_call(
