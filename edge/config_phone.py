@@ -51,6 +51,8 @@ class PhoneLineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """Serial speed of the modem."""
     init: tuple[str, ...] = ()
     """AT commands sent after the adapter's own start-up, for the odd modem."""
+    duplex: bool = True
+    """False: never +VTR, for modems that offer it but do it badly."""
     dtmf_by_modem: bool = True
     """Let the modem make the digits (+VTS) where it can; else they are played as audio."""
     level_dbm0: Annotated[float, Meta(ge=-30, le=0)] = -9.0

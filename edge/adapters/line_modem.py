@@ -121,7 +121,7 @@ class ModemLine(LineThread):
         config = self._config
         port = ModemPort(config.device, config.baud, self.wait, self._timing.answer_s)
         try:
-            wanted = Wanted(config.device, config.baud, config.init)
+            wanted = Wanted(config.device, config.baud, config.init, duplex=config.duplex)
             self.abilities = port.bring_up(wanted, lambda: self.stopping)
             self._player.begin(by_modem=config.dtmf_by_modem)
             self._look(port)

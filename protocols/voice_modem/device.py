@@ -31,6 +31,8 @@ def why_not_open(number: int | None, text: str) -> str:
             return "another program has it open (ModemManager takes every modem it finds)"
         case errno.ENOENT | errno.ENODEV | errno.ENXIO:
             return f"{os.strerror(number)}: not plugged in, or under another name"
+        case None if "ioctl" in text or "Invalid argument" in text:
+            return "it is no serial port"
         case None:
             return text
         case _:

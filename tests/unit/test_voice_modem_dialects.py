@@ -45,6 +45,12 @@ def test_every_family_is_brought_up(kind: str, pieces: random.Random | None) -> 
     assert talk.acts == []
 
 
+def test_duplex_may_be_forbidden() -> None:
+    found = ModemTalk("conexant").bring_up(replace(USB, duplex=False))
+    assert isinstance(found, Abilities)
+    assert not found.duplex
+
+
 def test_a_faster_port_carries_more_bits() -> None:
     fast = ModemTalk("conexant").bring_up(replace(USB, baud=230_400))
     assert isinstance(fast, Abilities)
@@ -214,4 +220,5 @@ def test_why_a_port_does_not_open() -> None:
     assert "dialout" in why_not_open(13, "")
     assert "another program has it open" in why_not_open(11, "Could not exclusively lock port")
     assert "not plugged in" in why_not_open(2, "")
+    assert why_not_open(None, "(25, 'Inappropriate ioctl for device')") == "it is no serial port"
     assert why_not_open(None, "text") == "text"
