@@ -7,7 +7,7 @@
     SRRL[#AAAA|Nri1/BA5]          SIA text; 0RRL[#0000|Nxxyy] the receiver's own
     8RRLAAAA CCCC CCCC C          High Speed channels 1-4, 5-8, 9; 16 and 1; also CCCCCCCC C
     9RRL    AAAACCCCCCCC          Super Fast
-    6RRL      AAAAXXYYYY          BFSK, Modem II; accounts of up to ten digits
+    6RRL      AAAAXXYYYY          BFSK, Modem II; accounts of up to ten digits; also as type 1
     TRRLAAAAAA E  ZZ              Telenot
     1011           @              heartbeat (11 and 4 spaces); 1RR000 with a 5-digit head
 
@@ -139,6 +139,7 @@ _FORMS: Final[tuple[tuple[str, str, Make], ...]] = (
     ("[5Q]", " (?P<mt>18|98|58)(?P<account>(?:[0-9A-F]{2}){2,5})" + _FIELDS, _contact_id),
     ("5", "(?P<account>[0-9A-F]{4})(?P<mt>18|98)" + _FIELDS, _contact_id),
     ("1", _BASIC, _basic),
+    ("1", reports.columns(10, 3) + _BFSK, _bfsk),
     ("3", " {4}" + reports.columns(6, 1) + _SIA, _sia),
     ("3", f" *{_SHORT}{_SIA}", _sia),
     ("S", _TEXT, _sia_text),

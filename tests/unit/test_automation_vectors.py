@@ -35,6 +35,7 @@ SUR_GARD = {
     "rx-009": [DUR],
     "rx-010": [("7112", PanelEvent(380, zone=9, detail="event=T9"))],
     "rx-011": [("112", PanelEvent(110, zone=1, detail="event=F1"))],
+    "rx-012": [("112", PanelEvent(110, zone=1, detail="event=F1"))],
 }
 BOSCH = {
     "rx-020": ("123456", PanelEvent(140, detail="type=m;data=HA00")),
