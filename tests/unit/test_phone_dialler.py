@@ -21,6 +21,7 @@ from tests.support.phone_site import (
     HOLDUP,
     LOG,
     OPENING,
+    TAMPER,
     PhoneSite,
     phone_config,
 )
@@ -43,7 +44,8 @@ def test_dual_tells_everything_that_contact_id_has_words_for() -> None:
 
 
 def test_fallback_gives_mqtt_its_time_and_no_more() -> None:
-    for event, wait_s in ((HOLDUP, 3), (BURGLARY, 10)):
+    fire = PanelEvent(Code.FIRE, area=1, zone=6)
+    for event, wait_s in ((HOLDUP, 3), (fire, 3), (BURGLARY, 10), (TAMPER, 10)):
         site = PhoneSite(phone_config())
         site.record(event)
         site.run(29)
