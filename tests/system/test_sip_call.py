@@ -30,7 +30,7 @@ CALLS, EVENTS = 67, 3
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SipRig]:
-    with SipRig(tmp_path_factory.mktemp("sip"), trunks=12) as apart:
+    with SipRig(tmp_path_factory.mktemp("sip"), trunks=9) as apart:
         yield apart
         names = list(apart.programs)
         assert {name: apart.programs[name].stop() for name in names} == dict.fromkeys(names, 0)
