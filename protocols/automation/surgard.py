@@ -127,10 +127,10 @@ def _telenot(line: str, fields: Fields, accounts: Accounts) -> tuple[Content, ..
 _SHORT: Final = "(?P<account>[0-9A-F]{2,6})"
 _FIELDS: Final = "(?P<q>[ERP0-9])(?P<code>[0-9B-F]{3})(?P<area>[0-9B-F]{2})(?P<number>[0-9B-F]{3})"
 _TEXT: Final = r"\[?(?P<text>#[^\]]*(?:\][^\]]+)*)\]?"
-_BASIC: Final = (
-    f" {{2,8}}{_SHORT} (?P<event>[0-9A-Z ])"
-    "(?P<tail>[0-9A-F ](?= {0,3}[0-9A-F]{0,3} *$).{3}| {0,3}[0-9A-F]{0,3}) *"
-)
+_TAIL: Final = "(?P<tail>[0-9A-F ](?= {0,3}[0-9A-F]{0,3} *$).{3}| {0,3}[0-9A-F]{0,3}) *"
+_BASIC: Final = reports.columns(10, 2) + " (?P<event>[0-9A-Z ])" + _TAIL
+_LOOSE: Final = f" {{2,8}}{_SHORT} (?P<event>[0-9A-Z])" + _TAIL
+"""Of senders that do not keep the columns."""
 _SIA: Final = f"(?P<code>[A-Z]{{2}})(?P<number>{reports.NUMBER}) *"
 _JOINED: Final = "[0-9B-F]{8}(?:[0-9B-F]{8})?|[0-9B-F]{8} [0-9B-F]{8}"
 _BFSK: Final = f"(?P<event>[0-9A-Za-z ]{{2}})(?P<number>{reports.NUMBER})"
@@ -140,6 +140,7 @@ _FORMS: Final[tuple[tuple[str, str, Make], ...]] = (
     ("5", "(?P<account>[0-9A-F]{4})(?P<mt>18|98)" + _FIELDS, _contact_id),
     ("1", _BASIC, _basic),
     ("1", reports.columns(10, 3) + _BFSK, _bfsk),
+    ("1", _LOOSE, _basic),
     ("3", " {4}" + reports.columns(6, 1) + _SIA, _sia),
     ("3", f" *{_SHORT}{_SIA}", _sia),
     ("S", _TEXT, _sia_text),

@@ -140,6 +140,8 @@ def test_a_sur_gard_line_with_a_link_from_the_field() -> None:
          PanelEvent(140, Qualifier.RESTORE, zone=5, detail="event=R05")),
         (b"1011      1234 T  05", "1234", PanelEvent(380, zone=5, detail="event=T05")),
         (b"1011      1234 F  05", "1234", PanelEvent(140, zone=5, detail="event=F05")),
+        (b"1011      1234   005", "1234", PanelEvent(140, zone=5, detail="event=005")),
+        (b"1011    1234 A  12", "1234", PanelEvent(140, zone=12, detail="event=A12")),
         (b"1011      1234 A12", "1234", PanelEvent(140, zone=12, detail="event=A12")),
         (b"8011001234 15555555 7", "001234",
          PanelEvent(140, zone=1, detail="channels=15555555;x=7")),
