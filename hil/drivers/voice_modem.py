@@ -157,9 +157,13 @@ class PlayedModem:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
 
     async def _begin(self) -> None:
-        self._plugged = self._loop.create_task(self._wall.run(self))
+        running = self._plugged = self._loop.create_task(self._wall.run(self))
         if isinstance(self._wall, CalledWall):
-            await self._wall.listening.wait()
+            listening = self._loop.create_task(self._wall.listening.wait())
+            await asyncio.wait({running, listening}, return_when=asyncio.FIRST_COMPLETED)
+            listening.cancel()
+            if running.done():
+                await running  # it raises: the address is taken
 
     async def _end(self) -> None:
         mine = asyncio.current_task()
@@ -209,7 +213,8 @@ class PlayedModem:
         os.close(slave)
         os.set_blocking(self._master, False)
         if self._link is not None:
-            self._link.unlink(missing_ok=True)
+            if self._link.is_symlink():
+                self._link.unlink()
             self._link.symlink_to(self._slave_path)
         self._loop.add_reader(self._master, self._from_dte)
 
@@ -383,6 +388,8 @@ def main() -> None:
     parser.add_argument("--caller", default="", help="with --exchange: the line's own number")
     parser.add_argument("--ring-s", type=float, default=5.0, help="with --listen: ring to ring")
     options = parser.parse_args()
+    if options.link is not None and options.link.exists() and not options.link.is_symlink():
+        parser.error(f"--link {options.link}: there is a file of that name")
     modem = (
         SubscriberModem(options.exchange, options.kind, options.link, options.caller)
         if options.exchange

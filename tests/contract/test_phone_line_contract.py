@@ -42,6 +42,8 @@ KINDS = {
 """Kind of line by its number; all but the socket are modems."""
 VOLTAGE = {"1001", "1002", "1006"}
 """Lines that can tell whether there is voltage; the others have only the dial tone."""
+WORDS = {"1004"}
+"""Modems that say NO LINE when they are to lift."""
 
 
 @pytest.fixture
@@ -204,6 +206,12 @@ def test_the_line_is_cut_and_healed(world: World) -> None:
             await rig.exchange(faults={"cut": False})
             await rig.status(True)
         else:
+            rig.line.order(Seize())
+            if rig.name in WORDS:
+                assert (await rig.a(NoLine)).cause == "no_voltage"
+            else:  # the machine finds no dial tone
+                await rig.a(Seized)
+                await rig.release()
             await rig.exchange(faults={"cut": False})
             await rig.until_true(lambda: world.modems[rig.name].dce.volts > 3)
         await rig.call(RECEIVER)

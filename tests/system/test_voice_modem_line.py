@@ -36,6 +36,7 @@ first_digit_s = 10
 HUNG_UP = {
     "loop": "the line's current was interrupted",
     "no_carrier": "the caller hung up: NO CARRIER",
+    "words": "the caller hung up: NO CARRIER",
     "busy": "the caller hung up: busy tone",
 }
 MORE = {"law": "rings = 1", "noisy": "rings = 1", "linear": "baud = 230400"}
@@ -253,6 +254,23 @@ def test_a_line_or_a_modem_that_is_not_there_is_told(tmp_path: Path) -> None:
 
     with CalledModem("conexant") as modem:
         modem.set(no_line=True)
+        asyncio.run(run(modem))
+
+
+@pytest.mark.system
+def test_a_modem_that_never_plays_is_down_and_no_call_is_kissed_off_by_it(tmp_path: Path) -> None:
+    async def run(modem: CalledModem) -> None:
+        config = HEAD + modem_table("m", modem.device, "rings = 1")
+        async with receiver_here(tmp_path, config) as here:
+            for _ in range(3):
+                await comes(lambda: here.line("m").state == "idle")
+                panel = await panel_of(modem).call([dtmf(block_of())])
+                assert (panel.acknowledged, panel.sent) == ([], 0)
+            await comes(lambda: here.states("m")[1:2] == [(False, "modem_error")])
+            assert any("plays neither by +VTR nor +VTX" in text for text in here.problems)
+            assert here.reports("m") == []
+
+    with CalledModem("tones", ring_s=0.1) as modem:
         asyncio.run(run(modem))
 
 
