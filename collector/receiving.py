@@ -217,7 +217,7 @@ class Receiving:
         book = self._registered.book()
         resolved = book.resolve(report.account, receiver, what.line, report.caller)
         body = PhoneBody(receiver, taken.epoch, msgspec.Raw(entry.raw), resolved.candidates)
-        at, err_us = self._time(what.at, header.sent, utc)
+        at, err_us = self._time(what.at, header.sent, entry.age_s, utc)
         id_ = self._store.allot("signals")
         code = report.event.code
         draft.signals.append(phone_row(id_, resolved.panel, code, utc, at, err_us, body))
@@ -230,14 +230,20 @@ class Receiving:
         for changed in changes:
             self._notice(draft, changed.panel, changed.event, utc)
 
-    def _time(self, taken: UtcTime, sent: int, utc: UtcTime) -> tuple[UtcTime, int]:
-        """(at, bound) by our clock; the bound grows by all that the receiver's differs from it."""
+    def _time(
+        self, taken: UtcTime, sent: int, age_s: float | None, utc: UtcTime
+    ) -> tuple[UtcTime, int]:
+        """(at, bound) by our clock. Where the receiver does not know the age, the bound grows by
+        all that its clock differs from ours, and by what it was set back since.
+        """
         times = self._config.phone
-        offset = utc - sent if sent else max(0, taken - utc) * -1
-        complete = min(taken + offset, utc)
         middle = round((times.least_s + times.most_s) / 2 * US_PER_S)
         half = round((times.most_s - times.least_s) / 2 * US_PER_S)
-        return UtcTime(complete - middle), half + abs(offset)
+        if age_s is not None:
+            return UtcTime(utc - round(age_s * US_PER_S) - middle), half
+        offset = utc - sent if sent else max(0, taken - utc) * -1
+        set_back = max(0, taken - sent) if sent else 0
+        return UtcTime(min(taken + offset, utc) - middle), half + abs(offset) + set_back
 
     def _doubtful(
         self, found: Resolved, report: Report, receiver: str, line: str, draft: Draft, utc: UtcTime

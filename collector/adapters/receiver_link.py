@@ -190,6 +190,7 @@ class ReceiverLink:
             sent=self._utc(),
             lines=lines_to_tell(self._lines()),
             pins=self._pins.version,
+            ages=spool.ages(entries[0].seq, len(entries)) if entries else [],
         )
         client.publish(topic(self._receiver, RECEPTION), msgspec.json.encode(reception), qos=0)
 

@@ -39,7 +39,7 @@ def keep(database: sqlite3.Connection, frames: Iterable[tuple[UtcTime, Frame]]) 
     for at, frame in frames:
         database.execute(
             "insert or replace into frame values (?, ?, ?, ?, ?, ?)",
-            (frame.line, frame.data, frame.sequence, _boot(), _up_ns(), at),
+            (frame.line, frame.data, frame.sequence, _boot(), up_ns(), at),
         )
         database.execute(
             "delete from frame where line = ? and rowid not in"
@@ -56,11 +56,11 @@ def settle(database: sqlite3.Connection, line: str) -> None:
 def kept(database: sqlite3.Connection, line: str, now: UtcTime) -> list[Kept]:
     """The frames of a line, oldest first."""
     found = []
-    for data, sequence, boot, up_ns, at in database.execute(
+    for data, sequence, boot, then_ns, at in database.execute(
         "select data, sequence, boot, up_ns, at from frame where line = ? order by rowid", (line,)
     ):
         same = boot == _boot()
-        age_s = (_up_ns() - up_ns) / NS_PER_S if same else (now - at) / US_PER_S
+        age_s = (up_ns() - then_ns) / NS_PER_S if same else (now - at) / US_PER_S
         if age_s >= 0:
             found.append(Kept(data, bool(sequence), age_s))
     return found
@@ -71,5 +71,6 @@ def _boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def _up_ns() -> int:
+def up_ns() -> int:
+    """Since the machine was started, sleep included; nobody sets it."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)

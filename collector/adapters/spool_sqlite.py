@@ -22,12 +22,12 @@ from typing import Final, TypeVar
 import msgspec
 
 from collector.adapters import spool_frames, spool_rows
-from collector.adapters.spool_frames import Frame
+from collector.adapters.spool_frames import Frame, up_ns
 from collector.adapters.spool_reading import FILE, SpoolError, SpoolState, connect, head, rows_over
 from collector.adapters.spool_salvage import AckedNote, read_acked, salvage, write_acked
 from protocols.automation.effects import Kept
-from protocols.instants import US_PER_S, UtcTime
-from protocols.mqtt.reception import LineState, Report, Taken, Unrecognised
+from protocols.instants import NS_PER_S, US_PER_S, UtcTime
+from protocols.mqtt.reception import UNKNOWN_AGE, LineState, Report, Taken, Unrecognised
 
 What = Report | Unrecognised | LineState
 Done = TypeVar("Done")
@@ -37,6 +37,8 @@ RESERVE_BYTES: Final = 4 * 1024 * 1024
 """Given up when the disk is full, so that the last alarms still find room (C3)."""
 KEEP_ACKNOWLEDGED: Final = 10_000
 """Acknowledged entries kept for people to look at; older ones go, some with each commit."""
+MOST_TIMED: Final = 100_000
+"""Entries whose age is known beyond doubt."""
 _DROP_AT_ONCE: Final = 500
 _SCHEMA: Final = """
 create table meta(one integer primary key check (one = 1), receiver text not null,
@@ -77,6 +79,7 @@ class Spool:
         self._reserve_bytes = reserve_bytes
         self._write = threading.Lock()
         self._read = threading.Lock()
+        self._up_ns: dict[int, int] = {}
         self.set_aside: SetAside | None = None
         """Set when the file found here was damaged."""
         try:
@@ -185,7 +188,22 @@ class Spool:
             )
             spool_frames.keep(self._writer, frames)
         self._newest += len(taken)
+        self._up_ns.update((each.seq, up_ns()) for each in taken)
+        self._forget_times()
         return taken
+
+    def ages(self, first: int, count: int) -> list[float]:
+        """Seconds since entries were taken, from number `first`; UNKNOWN_AGE before our start."""
+        now = up_ns()
+        found = (self._up_ns.get(seq) for seq in range(first, first + count))
+        return [UNKNOWN_AGE if at is None else (now - at) / NS_PER_S for at in found]
+
+    def _forget_times(self) -> None:
+        while self._up_ns:
+            oldest = next(iter(self._up_ns))
+            if oldest > self._acked and len(self._up_ns) <= MOST_TIMED:
+                break
+            self._up_ns.pop(oldest, None)
 
     def read(self, after: int, most: int) -> list[Taken]:
         """Entries with numbers over `after`, ascending. Raises SpoolError."""
@@ -215,6 +233,7 @@ class Spool:
             except sqlite3.Error as error:
                 raise SpoolError(f"the spool took no acknowledgement: {error}") from error
             self._acked = upto
+            self._forget_times()
             write_acked(self._folder, AckedNote(self._receiver, epoch, upto))
             return True
 
@@ -235,6 +254,8 @@ class Spool:
                     )
             except sqlite3.Error as error:
                 raise SpoolError(f"the spool cannot open a new epoch: {error}") from error
+            numbers = ((new, self._up_ns.get(row[0])) for new, row in enumerate(waits, 1))
+            self._up_ns = {new: at for new, at in numbers if at is not None}
             self._epoch, self._acked, self._newest = epoch, 0, len(waits)
             write_acked(self._folder, AckedNote(self._receiver, epoch, 0))
 

@@ -13,7 +13,15 @@ import msgspec
 
 from protocols.instants import UtcTime
 from protocols.mqtt.payloads import Epoch, PanelId, Seq, ShortText
-from protocols.mqtt.reception import MAX_ENTRIES, Reception, Report, Taken, Version
+from protocols.mqtt.reception import (
+    MAX_ENTRIES,
+    UNKNOWN_AGE,
+    Age,
+    Reception,
+    Report,
+    Taken,
+    Version,
+)
 
 MAX_ENTRY_BYTES: Final = 16_384
 MAX_LINES: Final = 1024
@@ -39,6 +47,8 @@ class Entry(msgspec.Struct, frozen=True):
     taken: Taken | Unreadable
     raw: bytes
     digest: str
+    age_s: float | None = None
+    """How long ago it was complete, by the receiver's clock that nobody sets; None: not known."""
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -70,6 +80,9 @@ class _Header(msgspec.Struct, frozen=True):
     sent: Annotated[int, msgspec.Meta(ge=0, le=MAX_US)] = 0
     lines: dict[str, ShortText] = msgspec.field(default_factory=dict)
     pins: Version | None = None
+    ages: Annotated[list[Age], msgspec.Meta(max_length=MAX_ENTRIES)] = msgspec.field(
+        default_factory=list
+    )
 
 
 class _Numbered(msgspec.Struct, frozen=True):
@@ -96,12 +109,14 @@ def read_reception(receiver: str, payload: bytes) -> Received | tuple[str, str]:
         return "too many lines", "reception.py Reception"
     entries: list[Entry] = []
     lost: list[str] = []
-    for raw in map(bytes, pieces):
+    for place, raw in enumerate(map(bytes, pieces)):
         found = _entry(raw)
         if isinstance(found, str):
             lost.append(found)
         else:
-            entries.append(Entry(found.seq, found, raw, hashlib.sha256(raw).hexdigest()))
+            age_s = head.ages[place] if place < len(head.ages) else UNKNOWN_AGE
+            digest = hashlib.sha256(raw).hexdigest()
+            entries.append(Entry(found.seq, found, raw, digest, age_s if age_s >= 0 else None))
     header = Reception(
         receiver=head.receiver,
         epoch=head.epoch,

@@ -22,10 +22,12 @@ from protocols.panel_event import PanelEvent
 MAX_ENTRIES: Final = 64
 SPOOL_LINE: Final = "spool"
 """Where a line's name stands, this is the receiver's own store."""
+UNKNOWN_AGE: Final = -1.0
 MAX_PINS: Final = 200
 """Pins in one message on `rxpin`."""
 MAX_PARTS: Final = 500
 Version = Annotated[str, msgspec.Meta(max_length=64)]
+Age = Annotated[float, msgspec.Meta(ge=UNKNOWN_AGE, le=1e10)]
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True, tag="report", tag_field="is"):
@@ -94,6 +96,10 @@ class Reception(msgspec.Struct, frozen=True, omit_defaults=True):
     """State of each line by name: idle, busy, down, ..."""
     pins: Version | None = None
     """Version of the list of pinned formats it has; None: it takes none."""
+    ages: Annotated[list[Age], msgspec.Meta(max_length=MAX_ENTRIES)] = []
+    """Seconds since each entry was complete, in order, by a clock that nobody sets; UNKNOWN_AGE:
+    taken before the receiver was started. Not told: empty.
+    """
 
 
 class ReceptionAck(msgspec.Struct, frozen=True):

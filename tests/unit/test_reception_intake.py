@@ -226,6 +226,25 @@ def test_a_receivers_full_disk_is_told_by_its_heartbeat_once_and_over_a_restart(
     assert lost.event.detail == "line=spool;cause=disk full 4 5"
 
 
+@pytest.mark.parametrize("years", [-20, 20])
+def test_a_clock_that_is_years_off_or_was_set_does_not_misdate_a_report(
+    centre: Centre, years: int
+) -> None:
+    rx, now = centre.receiver, time.time_ns() // 1000
+    off = years * 365 * 86_400 * 10**6
+    rx.start = now + off
+    rx.send(rx.report("1234", TRIP), sent=now + off, ages=[600.0])  # wrong all the time
+    rx.send(rx.report("1234", TRIP, index=1), sent=now, ages=[600.0])  # set right meanwhile
+    rx.send(rx.report("1234", TRIP, index=2), sent=now)  # the same, after a restart
+    centre.acked(3)
+    known, mended, unknown = centre.signals(PATH_PHONE)
+    for one in (known, mended):
+        assert 630e6 < one.received - one.at < 660e6
+        assert one.err_us < 60e6
+    if years > 0:
+        assert unknown.err_us > off * 0.99
+
+
 def test_a_silent_receiver_is_told_after_three_periods_and_its_return_too(centre: Centre) -> None:
     rx = centre.receiver
     rx.send(period_s=0.1)

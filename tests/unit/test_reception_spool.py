@@ -14,7 +14,7 @@ from collector.adapters.spool_reading import FILE, SpoolError, peek, peek_entrie
 from collector.adapters.spool_sqlite import Spool
 from collector.adapters.spool_writer import SpoolWriter
 from protocols.instants import UtcTime
-from protocols.mqtt.reception import LineState, Report, Taken, Unrecognised
+from protocols.mqtt.reception import UNKNOWN_AGE, LineState, Report, Taken, Unrecognised
 from protocols.panel_event import PanelEvent
 
 NOW = UtcTime(1_790_000_000_000_000)
@@ -249,6 +249,19 @@ def test_a_spool_of_the_version_before_the_check_is_read_and_goes_on(tmp_path: P
     assert spool.set_aside is None
     spool.close()
     assert verify(tmp_path) == []
+
+
+def test_the_age_of_what_was_taken_does_not_depend_on_the_wall_clock(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    spool.append([report(n) for n in range(1, 6)])
+    assert all(0 <= age < 60 for age in spool.ages(1, 5))
+    assert spool.ages(5, 2)[1] == UNKNOWN_AGE
+    spool.acknowledge(spool.epoch, 2)
+    assert spool.ages(2, 2)[0] == UNKNOWN_AGE
+    spool.renew(NOW)
+    assert [age >= 0 for age in spool.ages(1, 4)] == [True, True, True, False]
+    spool.close()
+    assert open_spool(tmp_path).ages(1, 3) == [UNKNOWN_AGE] * 3
 
 
 def test_verify_names_what_is_missing(tmp_path: Path) -> None:
