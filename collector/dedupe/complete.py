@@ -99,7 +99,7 @@ class Complete:
                 settled = self._screen.settled(min(told.least, made - in_flight_us))
                 if settled is not None and settled.sent < beat.since:
                     settled = None
-                if self._all_here(mine, beat, settled) and self._remembered(mine, settled):
+                if self._all_here(mine, beat, settled) and self._screen.remembered(mine, settled):
                     return self._decide(told, waiting, mine, beat, settled)
         return []
 
@@ -110,11 +110,6 @@ class Complete:
         if settled is not None and settled.epoch == beat.epoch:
             return settled.sent > dropped_hi and stretches.has(*newest, first=settled.seq)
         return mine.lo > dropped_hi and stretches.complete(mine.lo, mine.hi, upto=newest)
-
-    def _remembered(self, mine: Seen, settled: Beat | None) -> bool:
-        """No Record it can be about has been let go of."""
-        least = (settled.epoch, settled.seq) if settled is not None else (0, 0)
-        return self._memory.forgotten_of(mine.key) <= least
 
     def _decide(
         self, told: Told, waiting: Waiting | None, mine: Seen, beat: Beat, settled: Beat | None

@@ -27,7 +27,7 @@ from collector.dedupe.exact import Exact
 from collector.dedupe.memory import Memory, Shelf, Waiting
 from collector.dedupe.policy import Policy
 from collector.dedupe.screen import ALWAYS_PHONED, URGENT, Screen
-from collector.dedupe.seen import Seen, by_phone, same_digest, seen_of
+from collector.dedupe.seen import Seen, by_phone, seen_of
 from collector.records.signal import PATH_CENTRE, PATH_PHONE, Signal
 from protocols.instants import US_PER_S, UtcTime, utc_later
 from protocols.panel_event import Code, Qualifier, priority_of
@@ -123,7 +123,7 @@ class Joiner:
 
     def _event(self, signal: Signal, mine: Seen, now: UtcTime) -> list[Effect]:
         memory = self._memory
-        known = self._same(signal)
+        known = self._shelf.same(signal)
         if known is not None:
             return self._bind(known, signal)
         if not by_phone(signal.event):
@@ -359,27 +359,11 @@ class Joiner:
 
     # The memory
 
-    def _same(self, signal: Signal) -> Seen | None:
-        """The one Occurrence of this identity; a missing digest fits any, but only one."""
-        found = [
-            one
-            for one in self._shelf.of_record((signal.epoch, signal.seq))
-            if same_digest(one, signal) or not one.digest or not signal.digest
-        ]
-        exact = [one for one in found if same_digest(one, signal)]
-        if exact:
-            return exact[0]
-        return found[0] if len(found) == 1 and not signal.conflict else None
-
     def _bind(self, seen: Seen, signal: Signal) -> list[Effect]:
         return [self._exact.bind(seen, signal)]
 
     def _open(self, signal: Signal) -> list[Effect]:
-        shelf = self._shelf
-        shelf.add(self._seen(signal))
-        if len(shelf) > self._policy.keep_count:
-            oldest = shelf.oldest()
-            self._forget(oldest, signal.received)
+        self._shelf.add(self._seen(signal))
         return [Opened(opened(signal))]
 
     def _seen(self, signal: Signal) -> Seen:
@@ -414,8 +398,12 @@ class Joiner:
         self._memory.forget(one, may_phone=may_phone)
 
     def _expire(self, now: UtcTime) -> None:
-        """Forget by age; of a panel that phones, what a late report may still be about stays."""
+        """Forget by number and age; of a panel that phones, what a late report may still be about
+        stays.
+        """
         keep = self._policy
+        while len(self._shelf) > keep.keep_count:
+            self._forget(self._shelf.oldest(), now)
         if now < self._memory.expire_at:
             return
         self._memory.expire_at = utc_later(now, keep.keep_s / 20)

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from collector.dedupe.calls import Calls, RecordId
-from collector.dedupe.seen import DIGEST_KEPT, Key, Seen, Stretches
+from collector.dedupe.seen import DIGEST_KEPT, Key, Seen, Stretches, same_digest
 from collector.records.signal import Signal
 from protocols.instants import UtcTime
 
@@ -138,6 +138,18 @@ class Shelf:
     def of_record(self, record: RecordId) -> list[Seen]:
         """All of one (epoch, seq): more than one when a panel forked."""
         return self._by_record.get(record, _NONE)
+
+    def same(self, signal: Signal) -> Seen | None:
+        """The one Occurrence of this identity; a missing digest fits any, but only one."""
+        found = [
+            one
+            for one in self.of_record((signal.epoch, signal.seq))
+            if same_digest(one, signal) or not one.digest or not signal.digest
+        ]
+        exact = [one for one in found if same_digest(one, signal)]
+        if exact:
+            return exact[0]
+        return found[0] if len(found) == 1 and not signal.conflict else None
 
     def identify(self, one: Seen, epoch: int, seq: int, digest: str) -> None:
         """It is this Record."""

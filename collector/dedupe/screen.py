@@ -156,12 +156,19 @@ class Screen:
     def proven(self, phone: Seen, now: UtcTime) -> bool:
         """Nothing unknown can be what the report is about."""
         memory = self._memory
+        told = memory.calls.of(phone.occurrence)
         return (
             not memory.lost
+            and self.remembered(phone, None if told is None else self.settled(told.least))
             and now >= utc_later(UtcTime(memory.restored), self._policy.settle_s)
             and phone.lo > memory.dropped_hi
             and memory.stretches.complete(phone.lo, phone.hi)
         )
+
+    def remembered(self, phone: Seen, settled: Beat | None) -> bool:
+        """No Record it can be about has been let go of."""
+        least = (settled.epoch, settled.seq) if settled is not None else (0, 0)
+        return self._memory.forgotten_of(phone.key) <= least
 
     def recent(self, received: int, signal: Signal) -> bool:
         """What was received then is young enough for this Signal to wait beside it."""
