@@ -210,9 +210,12 @@ class AutomationPort:
             self._transport.write(b"".join(answer.data for answer in answers))
         except CollectorError as error:
             _log.error("%s: not acknowledged: %s", self.name, error)
+            self._machine.unsent()
         except OSError as error:
             _log.warning("%s: answer not sent: %s", self.name, error)
             self._unsent = error
+            if any(answer.settles for answer in answers):
+                self._machine.unsent()
 
     def _tell(self, effect: Effect) -> None:
         match effect:

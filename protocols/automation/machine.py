@@ -90,6 +90,7 @@ class Automation:
         self._open: OrderedDict[bytes, _Open] = OrderedDict()
         self._answered: OrderedDict[bytes, _Answered] = OrderedDict()
         self._asking: tuple[bytes, Line, Instant] | None = None
+        self._last: tuple[bytes, Instant] | None = None
         self._naks = 0
         self._strange: OrderedDict[bytes, Instant] = OrderedDict()
         self._up: bool | None = None
@@ -159,6 +160,15 @@ class Automation:
         frame = self._frame_of(token)
         if frame is not None:
             del self._open[frame]
+
+    def unsent(self) -> None:
+        """The last acknowledgement could not be sent: its frame comes again and is known."""
+        if self._last is not None:
+            frame, at = self._last
+            self._last = None
+            self._answered.pop(frame, None)
+            self._open[frame] = _Open(0, at, at)
+            _bound(self._open)
 
     def tick(self, now: Instant) -> list[Effect]:
         """The deadline has come."""
@@ -260,6 +270,7 @@ class Automation:
             del self._open[old]
         self._answered.pop(frame, None)
         self._answered[frame] = _Answered(now, sequence)
+        self._last = None if sequence else (frame, now)
         _bound(self._answered)
         if self._asking is not None and self._asking[0] == frame:
             self._asking = None
