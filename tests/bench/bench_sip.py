@@ -51,6 +51,7 @@ def measure(rig: SipRig, calls: int, events: int, loss: float, first: int) -> di
         "call_s_median": round(statistics.median(lasted), 2),
         "call_s_longest": round(max(lasted), 2),
         "wall_s": outcome.wall_s,
+        "ticks_late": round(outcome.late, 5),
         "front_end_core_share_per_call": round(spent / sum(lasted), 4),
         "ends": dict(Counter(one["cause"] for one in outcome.dialled)),
     }

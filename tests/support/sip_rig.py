@@ -10,6 +10,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -90,10 +92,36 @@ class Namespaces:
         return total
 
 
+class Metronome:
+    """Whether this machine keeps real time: `late`, share of 20 ms ticks over 20 ms late."""
+
+    def __init__(self) -> None:
+        self.late = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._tick)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _tick(self) -> None:
+        ticks = late = 0
+        due = time.monotonic()
+        while not self._over.wait(max(0.0, due - time.monotonic())):
+            ticks += 1
+            late += time.monotonic() - due > 0.02
+            due = max(due + 0.02, time.monotonic())
+            self.late = late / ticks
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one run. `stored`: its messages (digits) in the receiver's spool; `invented`:
-    messages there that no panel ever sent.
+    messages there that no panel ever sent; `late`: see Metronome.
     """
 
     wall_s: float
@@ -102,6 +130,7 @@ class Outcome:
     stored: set[str]
     invented: set[str]
     dropped: int
+    late: float
 
     @property
     def kissed(self) -> set[str]:
@@ -233,7 +262,8 @@ class SipRig:
             words += ["--calls", str(end - begin), "--first", str(first + begin)]
             words += ["--events", str(events), "--dials", str(dials)]
             callers.append(self._callers(words))
-        told = [self._told(one, 60 + 120 * (calls // count + 1)) for one in callers]
+        with Metronome() as clock:
+            told = [self._told(one, 60 + 120 * (calls // count + 1)) for one in callers]
         events_told = [event for each in told for event in each["events"]]
         mine = {event["digits"] for event in events_told}
         stored = self.stored()
@@ -246,6 +276,7 @@ class SipRig:
             stored & mine,
             stored - self._sent,
             dropped,
+            clock.late,
         )
 
     def _callers(self, words: list[str]) -> subprocess.Popen[str]:

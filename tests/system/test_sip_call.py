@@ -47,11 +47,10 @@ def test_every_event_is_delivered_or_still_owed_and_said_so(
     assert not outcome.invented
     assert_owed_is_told(outcome)
     assert len(outcome.kissed) == CALLS * EVENTS, outcome.dialled
-    if not loss:
-        # Real time on a shared machine: a late frame may cost a repeat, never more. The rate is the
-        # bench's (bench_sip.py).
+    if not loss and outcome.late < 0.001:
+        # A machine that is not too busy to keep real time. The rates are the bench's (bench_sip).
         assert outcome.within(4) == 1.0, outcome.dialled
-        assert outcome.within(1) >= 0.9, outcome.dialled
+        assert outcome.within(1) >= 0.95, outcome.dialled
 
 
 def assert_owed_is_told(outcome: Outcome) -> None:
