@@ -108,13 +108,18 @@ class Receiver:
     async def run(self, over: asyncio.Event, ready: Callable[[Ready], None]) -> None:
         """Until `over`. Raises ReceiverError or ReceiverConfigError when it cannot start."""
         self._loop = asyncio.get_running_loop()
-        self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
         with ExitStack() as stack:
             try:
+                self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
                 stack.enter_context(locked(self._data / LOCK, wait_s=2))
             except AlreadyHeldError as error:
                 raise ReceiverError(
                     f"a receiver already runs on {self._data}; stop it, or use another --data"
+                ) from error
+            except OSError as error:
+                raise ReceiverError(
+                    f"--data {self._data} cannot be used: {error.strerror or error}; name a folder"
+                    " that this user may write to"
                 ) from error
             self._open(stack)
             try:
@@ -235,7 +240,8 @@ class Receiver:
                 await server.start(*where)
             except OSError as error:
                 raise ReceiverError(
-                    f"line {line.name}: cannot listen on {line.listen}: {error.strerror or error}"
+                    f"line {line.name}: cannot listen on {line.listen}: {error.strerror or error};"
+                    " write an address of this machine and a port nobody uses"
                 ) from error
             self._servers.append((line, server))
         for each in self._config.modem:
@@ -312,7 +318,7 @@ class Receiver:
             self._keep(SPOOL_LINE, LineState(False, f"{told}; {aside.why}"[:512]))
             self._keep(SPOOL_LINE, LineState(True, "new spool opened"))
         if self._calls.damaged:
-            self._problem(f"damaged log of calls set aside: {self._calls.damaged}")
+            self._problem(f"log of calls: {self._calls.damaged}")
 
     # -- status --------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ class CallsLogError(CollectorError):
 class CallsLog:
     """Calls and callers under `folder`. Any thread may call; a failing disk costs log lines only.
 
-    `damaged`: the file found was unreadable and set aside.
+    `damaged`: what was wrong with the file found, and what became of it; empty: nothing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,14 +51,21 @@ class CallsLog:
         try:
             self._db = _open(self._path)
         except sqlite3.DatabaseError as error:
-            self.damaged = str(error)
+            self.damaged = f"set aside, damaged: {error}"
+            self._db = self._open_anew()
+        rows = self._db.execute("select * from caller order by rowid").fetchall()
+        self._known = {row[0]: Preferred(*row[1:4]) for row in rows}
+
+    def _open_anew(self) -> sqlite3.Connection:
+        try:
             for suffix in ("", "-wal", "-shm"):
                 with contextlib.suppress(FileNotFoundError):
                     old = self._path.with_name(FILE + suffix)
                     old.replace(old.with_name(old.name + ".damaged"))
-            self._db = _open(self._path)
-        rows = self._db.execute("select * from caller order by rowid").fetchall()
-        self._known = {row[0]: Preferred(*row[1:4]) for row in rows}
+            return _open(self._path)
+        except (sqlite3.Error, OSError) as error:  # no log is worth a call
+            self.damaged = f"not kept on disk: {error}"
+            return _open(Path(":memory:"))
 
     def add(self, record: CallRecord) -> None:
         """One call that ended."""

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from collector.adapters import calls_sqlite
 from collector.adapters.calls_sqlite import CallsLog, read_calls
@@ -19,6 +20,7 @@ from collector.adapters.spool_health import SpoolHealth
 from collector.adapters.spool_reading import SpoolError
 from collector.adapters.spool_sqlite import RESERVE, Spool
 from collector.adapters.spool_writer import SpoolWriter
+from collector.receiver_main import app
 from collector.reception.call_types import Unrecognised
 from protocols.instants import UtcTime, utc_later
 from protocols.mqtt import reception
@@ -148,3 +150,29 @@ def test_unrecognised_calls_that_the_spool_refused_are_told_when_it_takes_them(
     keeper.close()
     writer.close()
     spool.close()
+
+
+def test_a_log_of_calls_that_cannot_be_kept_stops_no_receiver(tmp_path: Path) -> None:
+    (tmp_path / calls_sqlite.FILE).write_bytes(b"no database" * 1000)
+    log = CallsLog(tmp_path)
+    assert "damaged" in log.damaged
+    log.add(CallRecord("a", "trunk", "", NOW))
+    assert [each.call for each in read_calls(tmp_path, 9)] == ["a"]
+    log.close()
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / calls_sqlite.FILE / "in the way").mkdir(parents=True)
+    (elsewhere / f"{calls_sqlite.FILE}.damaged" / "too").mkdir(parents=True)
+    log = CallsLog(elsewhere)
+    assert "not kept" in log.damaged
+    log.add(CallRecord("a", "trunk", "", NOW))
+    log.close()
+
+
+@pytest.mark.parametrize("place", ["a file", "/proc/nowhere"])
+def test_a_data_folder_that_cannot_be_used_says_so(tmp_path: Path, place: str) -> None:
+    (tmp_path / "a file").write_text("x")
+    (tmp_path / "receiver.toml").write_text('id = "rx-1"')
+    file = str(tmp_path / "receiver.toml")
+    said = CliRunner().invoke(app, ["run", "--config", file, "--data", str(tmp_path / place)])
+    assert said.exit_code == 1
+    assert "that this user may write to" in said.output
