@@ -34,6 +34,8 @@ from protocols.tones.listening import CENTRE, Listen
 FRAME_BYTES: Final = 2 * FRAME_SAMPLES
 FRAME_S: Final = FRAME_MS / 1000
 ID_WITHIN_S: Final = 2.0
+PARTING_S: Final = 5.0
+"""For the peer to read our last words."""
 FILL_AFTER_S: Final = 0.2
 MOST_AHEAD: Final = 100
 """Frames by which a line may run ahead of time: what comes faster is held back, or one that pumps
@@ -379,5 +381,8 @@ class _Connection(asyncio.Protocol):
             self._transport.write(data)
 
     def _close(self) -> None:
-        if self._transport is not None:
+        """A peer that reads nothing must not keep its place, and our last words, for ever."""
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
+            later = asyncio.get_running_loop().call_later
+            self._waits = later(PARTING_S, self._transport.abort)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from collector.adapters import audiosocket_server
 from collector.adapters.audiosocket_server import FRAME_S, MOST_AHEAD, AudioSocketServer
 from collector.adapters.peer_limits import Limits
 from collector.adapters.reception_call import CallRecord, LineCall
@@ -281,6 +282,31 @@ def test_a_peer_that_never_reads_is_dropped_though_it_sends_as_fast_as_it_can() 
             assert most < 400_000, "what is sent ahead of its time waits with the sender"
             sending.cancel()
             await asyncio.wait([sending])
+
+    serve(work)
+
+
+def test_a_peer_that_stops_reading_at_the_end_does_not_keep_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(audiosocket_server, "PARTING_S", 0.2)
+
+    async def work(server: AudioSocketServer, keeper: MemoryKeeper) -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as peer:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            peer.setblocking(False)
+            await loop.sock_connect(peer, ("127.0.0.1", server.port))
+            await loop.sock_sendall(peer, encode(Kind.ID, uuid.uuid4().bytes))
+            await until(lambda: bool(server._calls))
+            (line,) = server._calls.values()
+            assert line._transport is not None
+            monkeypatch.setattr(audiosocket_server, "MOST_UNSENT_BYTES", 10**9)
+            while line._transport.get_write_buffer_size() < 10_000:
+                await loop.sock_sendall(peer, encode(Kind.AUDIO, bytes(320)) * 20)
+                await asyncio.sleep(0)
+            await loop.sock_sendall(peer, encode(Kind.HANGUP))
+            await until(lambda: not server.peers.open)
 
     serve(work)
 
