@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from collector.sip.bridging import Patience
-from collector.sip.trunk import Trunk
+from collector.sip.trunk import PORTS_EACH, Trunk
 from collector.sip.worker import WorkerSettings
 from protocols.sip.addresses import (
     AddressError,
@@ -22,7 +22,7 @@ from protocols.sip.addresses import (
     sip_host,
     stream_address,
 )
-from protocols.sip.availability import MISSING, available
+from protocols.sip.availability import CALLS_AT_MOST, MISSING, available
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -34,6 +34,18 @@ def _fail(text: str) -> typer.Exit:
 
 def _say(line: dict[str, Any]) -> None:
     print(json.dumps(line, ensure_ascii=False), flush=True)
+
+
+def _room(rtp_port: int, calls: int) -> None:
+    """Whether all workers' audio ports lie below 65,536."""
+    needed = -(-calls // CALLS_AT_MOST) * PORTS_EACH
+    most = 65_536 - needed
+    if rtp_port > most:
+        raise AddressError(
+            f"--rtp-port {rtp_port}: {calls} calls take {needed} ports from there on; expected at"
+            f" most {most}.\n"
+            f"--rtp-port {rtp_port}：{calls} 路呼叫需要 {needed} 个端口，最大可填 {most}。"
+        )
 
 
 @app.command()
@@ -92,6 +104,7 @@ def run(
         allowed = networks(allow, "--allow")
         asked = sip_host(registrar, "--registrar") if registrar else ""
         secret = password_of(password_file, "--password-file")
+        _room(rtp_port, calls)
     except AddressError as error:
         raise _fail(str(error)) from None
     if not available():
