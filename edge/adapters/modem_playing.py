@@ -127,8 +127,9 @@ class HalfDuplexPlayer:
 
     def begin(self, *, by_modem: bool) -> None:
         """A modem that is not known yet; `by_modem`: it is to make digits and tones itself."""
-        by_vts = [Way.DIGITS, Way.PAIRS]
-        self._all = [*by_vts, Way.SAMPLES] if by_modem else [Way.SAMPLES, *by_vts]
+        # tone pairs are long commands, several to a block, with gaps between them
+        by_vts = [Way.DIGITS, Way.SAMPLES, Way.PAIRS]
+        self._all = by_vts if by_modem else [Way.SAMPLES, Way.DIGITS, Way.PAIRS]
         self._ways = list(self._all)
 
     def play(self, port: ModemPort, what: tuple[Playable, ...], coding: Coding) -> bool:

@@ -73,7 +73,6 @@ KINDS: Final = {
             '132,"IMA ADPCM",(7200,8000,11025)',
         ),
         {"128": Coding.UNSIGNED_8},
-        vts=(),
         vsm_values=2,
         events=True,
         forgetful=True,
@@ -106,6 +105,12 @@ KINDS: Final = {
         end="vcon",
         any_character=True,
     ),
-    # plays nothing but what it makes itself
-    "tones": Kind(('132,"ALAW",8,0,8000,0,0',), {"132": Coding.ALAW}, plays=False, volts=True),
+    # plays nothing but what it makes itself, from tone pairs
+    "tones": Kind(
+        ('132,"ALAW",8,0,8000,0,0',),
+        {"132": Coding.ALAW},
+        plays=False,
+        vts=("[]",),
+        volts=True,
+    ),
 }

@@ -264,6 +264,25 @@ def test_single_tones_and_mixed_plays(world: World) -> None:
     each(world, scenario)
 
 
+def test_a_poor_line(world: World) -> None:
+    """Weak, twisted, noisy, shifted, coded twice, with our own echo: on every kind, 8 bits too."""
+
+    async def scenario(rig: Rig) -> None:
+        out = {"gain_db": -10.0, "twist_db": 3.0, "snr_db": 20.0, "shift_hz": 5.0, "law": "a"}
+        back = {"gain_db": -14.0, "twist_db": -2.0, "snr_db": 20.0, "shift_hz": -5.0, "law": "u"}
+        await rig.exchange(out={**out, "echo_db": -14.0, "echo_ms": 24}, in_=back)
+        await rig.call(RECEIVER)
+        await rig.handshake()
+        rig.line.order(REPORT)
+        await rig.a(Played)
+        assert 780 <= (await rig.tone(1400, on=False)).lasted_ms <= 920
+        await rig.release()
+        (call,) = rig.answered()
+        assert call.blocks == [MESSAGE]
+
+    each(world, scenario)
+
+
 def test_what_holds_the_line_goes_and_comes_back(world: World) -> None:
     """The modem is pulled, the connection breaks: in a call first, then at rest."""
 

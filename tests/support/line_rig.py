@@ -49,6 +49,7 @@ class World:
         # a modem turns from playing to hearing in its own time, however fast the samples go
         self.far.handshake = (Silence(round(300 * SPEED)), *HANDSHAKE)
         self.far.kiss_after_ms = round(150 * SPEED)
+        self.far.next_digit_ms = round(400 * SPEED)
         self.far.start()
         self.exchange = Exchange(speed=SPEED, patience_s=PATIENCE_S)
         self.modems: dict[str, SubscriberModem] = {}

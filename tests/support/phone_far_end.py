@@ -22,7 +22,6 @@ from protocols.tones.synthesis import Player
 
 HANDSHAKE: tuple[Playable, ...] = (Silence(400), Tone(1400, 100), Silence(100), Tone(2300, 100))
 BLOCK_DIGITS = 16
-NEXT_DIGIT_MS = 400
 
 
 @dataclass
@@ -50,6 +49,7 @@ class PhoneFarEnd(ProxyThread):
         self.calls: list[Answered] = []
         self.kiss_ms = 850
         self.kiss_after_ms = 150
+        self.next_digit_ms = 400
         self.handshake = HANDSHAKE
         self.hang_up_after_blocks = 0
 
@@ -102,7 +102,7 @@ class _Talk:
         for one in self._ear.feed(heard):
             if isinstance(one, DigitHeard):
                 self._digit(one)
-        if self._block and self._ear.now_ms - self._last_ms > NEXT_DIGIT_MS:
+        if self._block and self._ear.now_ms - self._last_ms > self._end.next_digit_ms:
             self._block = ""
         return self._player.read(FRAME_SAMPLES)
 
