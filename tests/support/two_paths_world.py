@@ -9,7 +9,6 @@ Records (they go on in memory, in an epoch of their own) and a kill then loses t
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import math
 import random
@@ -22,10 +21,9 @@ from edge.reporting.phone.redial import Redial
 from protocols.instants import NS_PER_S, US_PER_S, Instant, UtcTime
 from protocols.panel_event import Code, PanelEvent, Priority, Qualifier, priority_of
 from protocols.phone_batch import MARK_CODE, MARK_MODULUS
+from tests.support.two_paths_noticed import BEAT_S, heartbeats, losses, up
 
 S = US_PER_S
-BEAT_S = 30.0
-LOST_AFTER_S = 90.0
 FALLBACK_WAITS = {
     Priority.HOLDUP: 3.0,
     Priority.FIRE: 3.0,
@@ -148,8 +146,8 @@ class Premises:
             if not self.queue and not self.listing.wanted:
                 break
             self._test_calls(self.now + DAY)
-        self._supervise()
-        self._heartbeats()
+        for at, event in [*losses(self, self.now + DAY), *heartbeats(self)]:
+            self._arrive(at, Arrival(PATH_CENTRE, event, 0, at, 0))
         self.arrivals.sort(key=lambda one: (one[0], one[1]))
         return self.arrivals
 
@@ -212,19 +210,6 @@ class Premises:
             into.append((at, at + length))
             at += length + 60.0
 
-    def _up(self, at: float, down: list[tuple[float, float]]) -> float:
-        """`at`, or when the outage at that moment ends."""
-        low, high = 0, len(down)
-        while low < high:
-            middle = (low + high) // 2
-            if down[middle][1] <= at:
-                low = middle + 1
-            else:
-                high = middle
-        if low < len(down) and down[low][0] <= at:
-            return down[low][1]
-        return at
-
     def _happen(self, event: PanelEvent | None = None) -> None:
         chance = self.chance
         if event is None:
@@ -251,11 +236,11 @@ class Premises:
         chance = self.chance
         self.seq += 1
         rank = int(priority_of(event.code))
-        up = self._up(at, self.mqtt_down)
-        if up > at:  # what was owed goes by priority, then by age (edge/reporting/send_order.py)
-            came = up + 0.02 + rank * (0.5 + 2 * chance.random()) + self.seq * 1e-6
+        back = up(at, self.mqtt_down)
+        if back > at:  # what was owed goes by priority, then by age (edge/reporting/send_order.py)
+            came = back + 0.02 + rank * (0.5 + 2 * chance.random()) + self.seq * 1e-6
         else:
-            came = up + chance.choice((0.05, 0.4, 3.0)) * chance.random()
+            came = back + chance.choice((0.05, 0.4, 3.0)) * chance.random()
         if chance.random() < 0.05:
             came += chance.choice((6.0, 40.0))  # lost once, sent again
         stamped = at + self.clock_off
@@ -281,7 +266,7 @@ class Premises:
                 continue
             if not starts or min(starts) > until:
                 return
-            at = self._up(min(starts), self.line_down)
+            at = up(min(starts), self.line_down)
             self._settle([one for one in self.queue if one.acked <= at], at)
             if any(one.name in self.matured for one in self.queue):
                 self._call(at + self.chance.uniform(6, 14))
@@ -300,7 +285,7 @@ class Premises:
         if self.listing.call_at is None:
             return False
         may = max(self.listing.call_at, self.redial.may_start_at(int(Priority.TEST)))
-        at = self._up(may / NS_PER_S, self.line_down)
+        at = up(may / NS_PER_S, self.line_down)
         if at > until or any(one.ready <= at for one in self.queue):
             return False
         self._call(at + self.chance.uniform(6, 14))
@@ -387,52 +372,6 @@ class Premises:
         )
         arrival = Arrival(PATH_PHONE, event, truth, at - 47, 43.0, phone=phone)
         self._arrive(at + self.chance.choice((0.1, 0.1, 0.1, 2.0)), arrival)
-
-    def _supervise(self) -> None:
-        for start, end in self.mqtt_down:
-            noticed = start + LOST_AFTER_S - self.chance.uniform(0, 60)
-            if noticed < end and start < self.now + DAY:
-                for at, q in ((noticed, Qualifier.NEW), (end + 0.01, Qualifier.RESTORE)):
-                    event = PanelEvent(Code.PANEL_LOST, q, detail="path=mqtt")
-                    self._arrive(at, Arrival(PATH_CENTRE, event, 0, at, 0))
-
-    def _heartbeats(self) -> None:
-        """The first one 5 s after a report by phone that arrives, or that of the next connection,
-        and the first that owes nothing by phone any more (intake/supervision.py).
-        """
-        journaled = sorted(self.journaled)
-        debts = sorted(self.debts)
-        owed = [0, *itertools.accumulate(change for _, change in debts)]
-        beats: set[float] = set()
-        for at, _, arrival in self.arrivals:
-            if arrival.path == PATH_PHONE:
-                beats.add(self._beat(at + 5.0))
-        for beat in list(beats):
-            now = bisect.bisect(debts, (beat, 2))
-            while owed[now]:
-                now += 1
-                if now == len(owed):
-                    break
-                after = self._beat(debts[now - 1][0])
-                now = max(now, bisect.bisect(debts, (after, 2)))
-                if not owed[now]:
-                    beats.add(after)
-        for beat in sorted(beats):
-            sent = bisect.bisect(journaled, (beat, math.inf, 0))
-            started = self.starts[bisect.bisect(self.starts, beat) - 1]
-            dead = any(one - 6.0 < beat < one for one in self.starts)
-            if sent and not dead:
-                _, epoch, seq = journaled[sent - 1]
-                detail = f"epoch={epoch};seq={seq};up_s={beat - started:.1f};under_way_s=0.0"
-                detail += f";owed={owed[bisect.bisect(debts, (beat, 2))]}"
-                event = PanelEvent(Code.PATH_PROVEN, Qualifier.STATUS, detail=detail)
-                self._arrive(beat + 0.05, Arrival(PATH_CENTRE, event, 0, beat, 0))
-
-    def _beat(self, after: float) -> float:
-        """When the next heartbeat is sent that arrives."""
-        beat = self.phase + math.ceil((after - self.phase) / BEAT_S) * BEAT_S
-        up = self._up(beat, self.mqtt_down)
-        return beat if up == beat else up + 0.03
 
     def _arrive(self, at: float, arrival: Arrival) -> None:
         self.arrivals.append((at, len(self.arrivals), arrival))
