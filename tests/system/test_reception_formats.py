@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from collector.adapters.spool_sqlite import peek_entries
+from collector.adapters.spool_reading import peek_entries
 from hil.drivers.exchange_impairment import Dials, Impaired
 from protocols.contact_id import family, pulse
 from protocols.contact_id.message import Message, encode
