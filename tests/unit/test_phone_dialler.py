@@ -252,3 +252,15 @@ def test_nobody_listens_for_a_dial_tone_that_is_said_not_to_be_there() -> None:
     site.run(86_000)
     assert [path.up for path in site.paths()] == [True]
     assert len(site.ends()) == 1, "the first test call"
+
+
+def test_a_path_that_stays_down_says_why_it_is_down_now() -> None:
+    far = FarEnd(busy=True)
+    site = PhoneSite(phone_config(policy=DUAL), far)
+    site.record(BURGLARY)
+    site.run(300)
+    assert site.dialler.view(site.now).cause == "busy"
+    far.busy, far.answer_ms = False, None
+    site.run(2000)
+    assert site.dialler.view(site.now).cause == "no_answer"
+    assert site.paths() == [PathState(False, "busy")], "and is told once"

@@ -107,7 +107,7 @@ class PhoneTruth:
         return back
 
     def _set(self, up: bool, cause: str) -> list[PathState]:
-        if self.up is up:
+        known, self.up, self.cause = self.up, up, cause
+        if known is up:
             return []
-        self.up, self.cause = up, cause
         return [PathState(up, cause)]
