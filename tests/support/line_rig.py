@@ -33,7 +33,7 @@ from tests.support.phone_far_end import HANDSHAKE, PhoneFarEnd
 
 T = TypeVar("T")
 RECEIVER, BUSY, ENGAGED, NOBODY, VOICE = "100", "101", "102", "103", "104"
-SPEED = 3.0
+SPEED = 4.0
 PATIENCE_S = 1.5
 """Everything here is one process: on a busy machine its threads wait for each other."""
 
