@@ -46,6 +46,8 @@ class Terms:
     keepalive_s: int
     connect_s: float | None = None
     """For TCP and TLS; None: the library's own."""
+    may_miss: Sequence[str] = ()
+    """Topics that a broker set up before they existed gives no right to; the link does without."""
 
 
 class BrokerSession:
@@ -116,12 +118,13 @@ class BrokerSession:
         if code.is_failure:
             self._fail(f"the broker refuses us: {code}")
             return
-        client.subscribe([(name, self._terms.qos) for name in self._terms.topics])
+        terms = self._terms
+        client.subscribe([(name, terms.qos) for name in (*terms.topics, *terms.may_miss)])
 
     def _subscribed(
         self, _client: mqtt.Client, _data: Any, _mid: int, codes: list[ReasonCode], _props: Any
     ) -> None:
-        if any(code.is_failure for code in codes):
+        if any(code.is_failure for code in codes[: len(self._terms.topics)]):
             self._fail(f"the broker gives us no right to read {self._terms.reads}")
         else:
             self._ready.set()

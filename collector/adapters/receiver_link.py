@@ -42,7 +42,7 @@ from collector.reception.delivery import (
 from protocols.instants import NS_PER_S, Instant, UtcTime
 from protocols.mqtt.payloads import MAX_PAYLOAD_BYTES
 from protocols.mqtt.reception import MAX_ENTRIES, Reception, ReceptionAck, Taken
-from protocols.mqtt.topics import RECEIVER_PINS, RECEPTION, TO_RECEIVER, topic
+from protocols.mqtt.topics import RECEIVER_PINS, RECEPTION, RECEPTION_ACK, topic
 
 KEEPALIVE_S: Final = 15
 ENTRIES_BYTES: Final = MAX_PAYLOAD_BYTES - LINES_BYTES - 4096
@@ -77,11 +77,12 @@ class ReceiverLink:
         self._receiver = receiver
         self._broker = broker
         self._terms = Terms(
-            [topic(receiver, leaf) for leaf in TO_RECEIVER],
-            "what the collector tells receivers",
+            [topic(receiver, RECEPTION_ACK)],
+            "our acknowledgements",
             0,
             KEEPALIVE_S,
             connect_s=SET_UP_S,
+            may_miss=[topic(receiver, RECEIVER_PINS)],
         )
         self._lines = lines
         self._utc = utc
@@ -95,7 +96,7 @@ class ReceiverLink:
         self._delivery = self._new_delivery()
         self._threads: list[threading.Thread] = []
         self.acknowledged_at: float | None = None
-        """time.monotonic() of the collector's last acknowledgement."""
+        """time.monotonic() of the collector's last acknowledgement, of a heartbeat too."""
         self.malformed = 0
 
     @property
@@ -157,7 +158,6 @@ class ReceiverLink:
             case Beat():
                 self._publish([])
             case Acknowledged(upto):
-                self.acknowledged_at = time.monotonic()
                 self._spool.acknowledge(self._spool.epoch, upto)
             case AskFloor():
                 self._do(self._delivery.receive(Floor(self._spool.floor()), _now()))
@@ -230,6 +230,8 @@ class ReceiverLink:
             self._given.put(msgspec.json.decode(payload, type=ReceptionAck))
         except msgspec.DecodeError:
             self.malformed += 1
+        else:
+            self.acknowledged_at = time.monotonic()
 
     def _tell(self, up: bool, why: str) -> None:
         if (up, why) != self._told:

@@ -27,6 +27,8 @@ from collector.cli.receiver_options import (
 from collector.receiver_app import Ready, Receiver, utc_now
 from protocols.instants import US_PER_S
 
+SILENT_S: Final = 35.0
+"""Three heartbeats without an answer."""
 NOT_RUNNING: Final = 3
 """Exit code of `status` when no receiver runs, as systemd's `is-active` has it."""
 
@@ -203,7 +205,7 @@ def _tell(answer: StatusAnswer, data: Path, lang: Lang) -> None:
         )
     link = {
         None: pick(lang, "no collector configured", "未配置接警中心"),
-        True: pick(lang, "link up", "链路正常"),
+        True: _answers(last, lang),
         False: pick(lang, f"link down: {last.link_why}", f"链路中断：{last.link_why}"),
     }[last.link_up]
     lines.append(pick(lang, f"Collector: {link}", f"接警中心：{link}"))
@@ -219,6 +221,18 @@ def _tell(answer: StatusAnswer, data: Path, lang: Lang) -> None:
     lines += _pins(last, lang)
     lines += [f"  ! {text}" for text in last.problems]
     out.print("\n".join(lines), markup=False)
+
+
+def _answers(last: ReceiverStatus, lang: Lang) -> str:
+    """A link to the broker proves nothing of the collector behind it."""
+    ago_s = last.acknowledged_s_ago
+    if ago_s is None or ago_s > SILENT_S:
+        return pick(
+            lang,
+            "link up, but the collector does not answer; what is taken is kept",
+            "链路正常，但接警中心没有应答；来电记录会保存",
+        )
+    return pick(lang, f"link up, answered {ago_s:.0f} s ago", f"链路正常，{ago_s:.0f} 秒前有应答")
 
 
 def _pins(last: ReceiverStatus, lang: Lang) -> list[str]:

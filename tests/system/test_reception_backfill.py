@@ -100,6 +100,7 @@ def test_calls_are_kept_without_a_collector_and_told_when_it_is_back(tmp_path: P
         process, _ = started(data, port)
         try:
             wait_for(lambda: waiting(receiver) == 0, receiver)
+            assert "link up, answered" in receiver.ask("status").stdout
             revoke = collector(data, "receiver", "revoke", "rx-1")
             subprocess.run(revoke, check=True, capture_output=True)
             wait_for(lambda: "receiver add rx-1" in why_no_link(receiver), receiver)

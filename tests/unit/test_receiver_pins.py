@@ -9,7 +9,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
+from collector.adapters.broker_session import BrokerAddress, BrokerSession, Terms
 from collector.adapters.pins_file import FILE, PinsFile, read_pins
 from collector.app import Collector
 from collector.intake import Account, AccountBook, PinLists, pins_for
@@ -24,6 +27,7 @@ from tests.support.phone_receiver import PhoneReceiver
 from tests.support.receiver_here import ReceiverHere, comes, receiver_here
 
 START = Instant(1_000_000_000_000)
+GRANTED_REFUSED = ("Granted QoS 0", "Not authorized")
 
 
 def book(*accounts: Account) -> AccountBook:
@@ -143,6 +147,17 @@ def test_the_collector_answers_a_heartbeat_with_its_list(
         assert len(lists()) == 1
     finally:
         collector.stop()
+
+
+def test_a_broker_that_knows_no_pins_yet_does_not_cost_the_link(tmp_path: Path) -> None:
+    """A receiver may be brought up to date before its collector."""
+    nowhere = BrokerAddress("127.0.0.1", 1, tmp_path, tmp_path, tmp_path)
+    granted, refused = (ReasonCode(PacketTypes.SUBACK, name) for name in GRANTED_REFUSED)
+    for codes, ready in (([granted, refused], True), ([refused, granted], False)):
+        terms = Terms(["acks"], "ours", 0, 15, may_miss=["pins"])
+        session = BrokerSession(nowhere, "rx-1", terms, lambda *_: None)
+        session._subscribed(session.client, None, 1, codes, None)
+        assert session._ready.is_set() is ready
 
 
 CONFIG = """
