@@ -8,6 +8,7 @@ Record stays; of one, it is that Record; of several, it is certainly no event of
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Final
 
 from collector.dedupe.calls import GONE, HELD, NO_MARK, Told
@@ -19,8 +20,9 @@ from collector.dedupe.screen import Screen
 from collector.dedupe.seen import Seen
 from collector.records.signal import Signal
 from protocols.contact_id.codes import USER_CODES
+from protocols.contact_id.mapping import phone_code_of
 from protocols.instants import US_PER_S, UtcTime, utc_later
-from protocols.panel_event import priority_of
+from protocols.panel_event import Code, Priority, priority_of
 
 MAX_BEATS: Final = 8
 _NUMBER: Final = r"(\d{1,16})"
@@ -203,4 +205,11 @@ def _gives_way(one: Told, other: Told) -> bool:
     if one.mark != NO_MARK:
         return False
     unzoned = one.key[0] in USER_CODES or not one.key[3]
-    return unzoned and priority_of(one.key[0]) > priority_of(other.key[0])
+    return unzoned and min(_ranks(one.key[0])) > max(_ranks(other.key[0]))
+
+
+@cache
+def _ranks(code: int) -> frozenset[Priority]:
+    """Of all events that the phone tells by this code."""
+    told = {priority_of(one) for one in Code if phone_code_of(one) == code}
+    return frozenset({priority_of(code), *told})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from collector.dedupe.alignment import Entry, Heard, align
-from collector.dedupe.calls import GONE, HELD, RecordId, Segment, SentRow, Told
+from collector.dedupe.calls import GONE, HELD, NO_MARK, RecordId, Segment, SentRow, Told
 from collector.dedupe.effects import Effect, Joined, Opened, Repeated, Retired, opened
 from collector.dedupe.memory import Memory, Shelf, Waiting
 from collector.dedupe.seen import Key, Seen, same_digest
@@ -44,7 +44,14 @@ class Exact:
         told = self._memory.calls.of(signal.id) if not signal.epoch else None
         if told is not None:
             told.occurrence = seen.occurrence
+        self._identify(seen)
         return Joined(seen.occurrence, signal)
+
+    def _identify(self, seen: Seen) -> None:
+        """The reports joined in it are certainly of its Record."""
+        for told in self._memory.calls.told if seen.epoch else ():
+            if told.occurrence == seen.occurrence and told.mark == NO_MARK and not told.epoch:
+                told.epoch, told.seq = seen.epoch, seen.seq
 
     def show(self, held: Waiting) -> list[Effect]:
         """What was held is an Occurrence of its own."""
@@ -69,6 +76,8 @@ class Exact:
         for told in self._memory.calls.told:
             if told.occurrence == gone:
                 told.occurrence = kept
+        if stays is not None:
+            self._identify(stays)
         self.no_longer_waits(gone)
         return [Retired(gone, (kept,))]
 

@@ -179,6 +179,26 @@ def test_after_the_call_went_on_to_something_else_the_next_report_is_of_a_later_
     assert joins(centre.mqtt(4, 3000, 3603)) == [(8, 11)]
 
 
+@pytest.mark.parametrize(("code", "later"), [(Code.OPEN_CLOSE, True), (406, False)])
+def test_what_would_have_had_to_wait_tells_that_an_alarm_had_been_told(
+    code: int, *, later: bool
+) -> None:
+    """406 tells of an ABORT too, which is as urgent as the alarm."""
+    centre = Centre()
+    centre.mqtt(2, 0, 1)
+    centre.told(20)
+    centre.told(120, PanelEvent(code, area=1, user=2), call="c2")
+    centre.mqtt(3, 110, 121, PanelEvent(code, area=1, user=2))
+    centre.beat(130, 3, 1)
+    centre.lost(3000, Qualifier.NEW)
+    assert opens(centre.told(3020, call="c3")) == [8]
+    centre.lost(3600, Qualifier.RESTORE)
+    centre.beat(3601, 4, 1)
+    centre.mqtt(4, 3000, 3603)
+    retired = [one for one in centre.effects if isinstance(one, Retired)]
+    assert retired == ([] if later else [Retired(8, (11, 2))])
+
+
 def test_a_line_dead_for_days_tells_of_old_records_and_nothing_is_shown_again() -> None:
     centre = Centre()
     centre.mqtt(2, 0, 1)
