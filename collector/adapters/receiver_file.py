@@ -14,7 +14,7 @@ from collector.adapters.receiver_checks import WORDS, Known, refuse
 from collector.adapters.receiver_config import MqttConfig, ReceiverConfig
 from protocols.toml_file import shape
 from protocols.toml_file.parsing import FILE_BYTES, parse
-from protocols.toml_file.problem import ABSENT, Phrase, Problem, Report
+from protocols.toml_file.problem import ABSENT, ConfigError, Phrase, Report
 
 _AGAIN = Phrase(
     "make the folder with `tocsin-collector receiver add` and copy it beside this file",
@@ -22,19 +22,8 @@ _AGAIN = Phrase(
 )
 
 
-class ReceiverConfigError(CollectorError):
-    """The file cannot be used. `str` tells every problem at once, in English."""
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__(problems)
-        self.problems = problems
-
-    def __str__(self) -> str:
-        return self.text()
-
-    def text(self, language: str = "en") -> str:
-        """All problems in English or Chinese ("zh")."""
-        return "\n".join(each.text(language) for each in self.problems)
+class ReceiverConfigError(ConfigError, CollectorError):
+    """The file cannot be used; the text tells every problem at once."""
 
 
 def load(
