@@ -63,7 +63,7 @@ class Windows:
         self.terms = np.empty((verdict.ROWS - verdict.LOW, count), np.float32)
         """By window, in the order of the state's sums: power of the low and the high tone, their
         share of it, the rest of it, other columns; and by the tones' power: how many Hz each lies
-        off, and the squares of both.
+        off.
         """
         if not (total > np.float32(0.35) * energy).any():
             self.key = np.full(count, -1, np.intp)
@@ -85,7 +85,6 @@ class Windows:
         np.subtract(energy, both, out=self.terms[3])
         np.subtract(groups[1].sum(axis=0), best[1], out=self.terms[4])
         np.multiply(off, both, out=self.terms[5:7])
-        np.multiply(square[0] + square[1], both, out=self.terms[7])
         weaker = np.minimum(tones[0], tones[1])
         good &= share > np.float32(MIN_SHARE)
         good &= weaker > _MIN_POWER

@@ -1,8 +1,8 @@
 """Which candidates of digits.py are digits, and what is told of them.
 
 A candidate is a column: sums over its windows, and what was around it. Voice and music have two
-partials in the right places now and then; what they do not have is a pause on both sides, a level
-without slopes and constant frequencies.
+partials in the right places now and then; what they do not have is a pause on both sides and a
+level without slopes.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ MAX_SIDE: Final = 0.1
 SOUND_NEAR: Final = 0.3
 """Sound before and after a digit over its power, beyond noise."""
 SLOPING_HOPS: Final = 3.0
-"""Windows that are not full, of a digit and what adjoins it; and a tenth of all."""
-STEADY_HOPS: Final = 9.0
-STEADY_HZ: Final = 2.0
-"""How far the frequencies of a digit of this length or more may wander, beyond noise."""
+SLOPING_SHARE: Final = 0.2
+"""How much of a digit may be less than full, in hops and of its length: ends, lost packets, what a
+codec does.
+"""
 MIN_HOPS: Final = 2.4
 MIN_HOPS_AMONG_DIGITS: Final = 2.0
 """Shortest sum of tone in a digit, in hops of 10 ms. What a lost packet leaves of a digit may be
@@ -56,9 +56,9 @@ AMONG_DIGITS_MS: Final = 300
 _HZ: Final = np.array(ROWS_HZ + COLUMNS_HZ, np.float32)
 _DBM0: Final = FULL_SCALE_DBM0 - 20.0 * np.log10(32767.0 / np.sqrt(2.0))
 
-# Rows of a candidate's column. While it lasts; LOW to UNSTEADY are sums over its windows:
+# Rows of a candidate's column. While it lasts; LOW to OFF_HIGH are sums over its windows:
 REF, GAP, SUM, FIRST, BEFORE, QUIET, BEST, FULL, HITS = range(9)
-LOW, HIGH, SHARE, REST, SIDE, OFF_LOW, OFF_HIGH, UNSTEADY, ROWS = range(9, 18)
+LOW, HIGH, SHARE, REST, SIDE, OFF_LOW, OFF_HIGH, ROWS = range(9, 17)
 SUMS: Final = slice(LOW, ROWS)
 # When it is over: how long it lasted, the power then, and the least since shortly before.
 LASTED_MS, AFTER, THEN_QUIET, ALL_ROWS = range(ROWS, ROWS + 4)
@@ -134,23 +134,17 @@ def _apart(ended: Floats, means: Floats) -> Flags:
 
 
 def _steady(ended: Floats, means: Floats, length: Floats, key: Whole) -> Flags:
-    """Frequencies of a digit: near nominal on the average, more surely so the less noise; in a long
-    digit, where that can be told, constant. Its level: flat on top.
+    """Its frequencies are near nominal on the average, the nearer the less noise; its level is flat
+    on top.
     """
     pair, off = means[:2], means[OFF_LOW - LOW : OFF_HIGH - LOW + 1]
     tones = pair[0] + pair[1]
-    off = off / tones
-    lean = np.abs(off)
+    lean = np.abs(off) / tones
     noise = _noise(means)
     scatter = np.sqrt(noise / pair)
     limit = (MEAN_OFFSET + OFFSET_BY_NOISE * scatter) * _HZ.take((key >> 2, 4 + (key & 3)))
     good: Flags = (lean < limit).all(axis=0)
-    good &= length - ended[FULL] < SLOPING_HOPS + 0.1 * length + 2.0 * noise / tones
-    long = length >= STEADY_HOPS
-    if long.any():
-        wandering = means[UNSTEADY - LOW] / tones - (off * off).sum(axis=0)
-        allowed = STEADY_HZ + 0.2 * lean.max(axis=0) + 1.5 * scatter.max(axis=0)
-        good &= ~long | (wandering < allowed * allowed)
+    good &= length - ended[FULL] < SLOPING_HOPS + SLOPING_SHARE * length + 2.0 * noise / tones
     return good
 
 

@@ -1,7 +1,8 @@
 """P8, P9, P10 and the facts' table: DTMF beside multimon-ng, spandsp and PyDTMF, in one run.
 
-usage: bench_dtmf.py [grid] [rows] [talkoff] [speed] [--full]. Tables on stderr, JSON on stdout.
---full: 4 h of speech (else 0.5 h) and more pairs.
+usage: bench_dtmf.py [grid] [rows] [sounds] [talkoff] [speed] [--full]. Tables on stderr, JSON on
+stdout. --full: 4 h of speech (else 0.5 h) and more pairs. The facts' table alone:
+PYTHONPATH=. .venv/bin/python tests/bench/bench_dtmf.py rows
 """
 
 from __future__ import annotations
@@ -84,6 +85,17 @@ def talkoff(full: bool) -> dict[str, object]:
     return found
 
 
+def sounds(full: bool) -> dict[str, object]:
+    """What is no digit, by class: false digits."""
+    table = dtmf_talkoff.sounds(30 if full else 10)
+    names = list(dtmf_talkoff.DECODERS)
+    say(f"false digits in {table[0]['minutes']} minutes")
+    say(f"{'sound':34}" + "".join(f"{name:>13}" for name in names))
+    for row in table:
+        say(f"{row['sound']:34}" + "".join(f"{row[name]:13}" for name in names))
+    return {"classes": table}
+
+
 def speed(full: bool) -> dict[str, object]:
     """P10."""
     pairs = 9 if full else 5
@@ -93,7 +105,7 @@ def speed(full: bool) -> dict[str, object]:
     return {"by_lines": found, "one_line_us_per_10_ms": dtmf_speed.one_line_us()}
 
 
-PARTS = {"grid": grid, "rows": rows, "talkoff": talkoff, "speed": speed}
+PARTS = {"grid": grid, "rows": rows, "sounds": sounds, "talkoff": talkoff, "speed": speed}
 
 
 def main() -> None:

@@ -1,4 +1,6 @@
-"""Each row of the facts' table (protocols.md 1.6): whole messages of 20, same audio for all."""
+"""Each row of the facts' table (protocols.md 1.6) and some beyond it: whole messages of 20, the
+same audio for all.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from protocols.tones.ear import Ear
 from protocols.tones.elements import DigitHeard, Digits, Silence
 from protocols.tones.g711 import Law
 from protocols.tones.listening import EXCHANGE
-from protocols.tones.synthesis import render
+from protocols.tones.synthesis import FULL_SCALE_DBM0, render
 from tests.support import tone_peers
 
 Samples = NDArray[np.int16]
@@ -58,7 +60,16 @@ def _rows() -> list[tuple[str, dict[str, float], Change | None]]:
     """Name, what `render` gets (on_ms, off_ms, level, twist, offset), what the line does."""
     rows: list[tuple[str, dict[str, float], Change | None]] = [
         (f"{on}/{off} ms", {"on_ms": on, "off_ms": off}, None)
-        for on, off in ((50, 50), (45, 45), (40, 40), (35, 35), (30, 30), (25, 50), (40, 30))
+        for on, off in (
+            (50, 50),
+            (45, 45),
+            (40, 40),
+            (35, 35),
+            (30, 30),
+            (25, 50),
+            (40, 30),
+            (20, 60),
+        )
     ]
     rows += [
         (f"frequency {offset:+.1f} %", {"offset": offset / 100.0}, None)
@@ -69,7 +80,8 @@ def _rows() -> list[tuple[str, dict[str, float], Change | None]]:
         for twist in (3, 3.5, 4, 4.5, 5, 6, 8, -4, -4.5, -5, -6, -7.5, -8)
     ]
     rows += [
-        (f"tones {level} dBm0", {"level": level}, None) for level in (0, -30, -35, -40, -43, -60)
+        (f"tones {level} dBFS", {"level": level + FULL_SCALE_DBM0}, None)
+        for level in (-3.1, -35, -40, -45, -60)
     ]
     rows += [
         (f"SNR {snr} dB", {}, lambda audio, chance, snr=snr: impairments.noise(audio, snr, chance))
@@ -78,6 +90,19 @@ def _rows() -> list[tuple[str, dict[str, float], Change | None]]:
     rows += [
         (f"G.711 {law.value}", {}, lambda audio, _, law=law: impairments.companded(audio, law))
         for law in Law
+    ]
+    rows += [
+        (
+            f"{name} {ms}/{ms} ms",
+            {"on_ms": ms, "off_ms": ms},
+            lambda audio, _, codec=codec, mode=mode: tone_peers.coded(audio, codec, mode),
+        )
+        for name, codec, mode in (
+            ("GSM-FR", "gsm", None),
+            ("AMR-NB 12.2", "amr-nb", 7),
+            ("AMR-NB 4.75", "amr-nb", 0),
+        )
+        for ms in (50, 100)
     ]
     rows += [
         (

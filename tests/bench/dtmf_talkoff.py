@@ -1,9 +1,12 @@
-"""P9: false digits and false Contact ID messages in synthetic speech (espeak-ng, four voices)."""
+"""P9: false digits and false Contact ID messages in synthetic speech (espeak-ng, four voices), and
+false digits in made sounds of many classes.
+"""
 
 from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ from protocols.contact_id.message import Message, decode, digits_of
 from protocols.tones.bank import ToneBank
 from protocols.tones.elements import DigitHeard
 from protocols.tones.listening import Listen
-from tests.support import tone_peers
+from tests.support import talkoff_sounds, tone_peers
 
 Samples = NDArray[np.int16]
 VOICES = ("en-us", "en-gb+f3", "en-us+m5", "en-gb+f5")
@@ -67,8 +70,8 @@ def spoken(voice: str, text: str) -> Samples:
     return np.clip(audio * (RMS / level), -32768, 32767).astype(np.int16)
 
 
-def ours(audio: Samples) -> list[str]:
-    """Digits by piece of a minute; the pieces are lines of one bank."""
+def ours(audio: Samples) -> str:
+    """Digits of all pieces of a minute; the pieces are lines of one bank."""
     piece = PIECE_S * 8000
     count = len(audio) // piece
     rows = audio[: count * piece].reshape(count, piece)
@@ -78,7 +81,14 @@ def ours(audio: Samples) -> list[str]:
         for line, heard in bank.feed(rows[:, begin : begin + 1600]):
             if isinstance(heard, DigitHeard):
                 found[line].append(heard.key)
-    return ["".join(keys) for keys in found]
+    return "".join(key for keys in found for key in keys)
+
+
+DECODERS: dict[str, Callable[[Samples], str]] = {
+    "tocsin": ours,
+    "multimon-ng": tone_peers.multimon,
+    "spandsp": tone_peers.spandsp_digits,
+}
 
 
 def messages(keys: str) -> int:
@@ -91,15 +101,25 @@ def messages(keys: str) -> int:
     )
 
 
+def sounds(minutes: int) -> list[dict[str, object]]:
+    """False digits by decoder in so many minutes of each class of `talkoff_sounds`."""
+    table: list[dict[str, object]] = []
+    for name, sound in talkoff_sounds.SOUNDS.items():
+        audio = np.concatenate(
+            [
+                talkoff_sounds.scaled(sound(60.0, np.random.default_rng(seed)))
+                for seed in range(minutes)
+            ]
+        )
+        counts = {decoder: len(hear(audio)) for decoder, hear in DECODERS.items()}
+        table.append({"sound": name, "minutes": minutes, **counts})
+    return table
+
+
 def measure(hours: float) -> dict[str, object]:
     """Counts by decoder over the same speech."""
     audio = speech(hours)
-    pieces = ours(audio)
-    found = {
-        "tocsin": "".join(pieces),
-        "multimon-ng": tone_peers.multimon(audio),
-        "spandsp": tone_peers.spandsp_digits(audio),
-    }
+    found = {name: hear(audio) for name, hear in DECODERS.items()}
     return {
         "hours": round(len(audio) / 8000 / 3600, 2),
         "false_digits": {name: len(keys) for name, keys in found.items()},

@@ -19,6 +19,7 @@ from protocols.tones.elements import (
 from protocols.tones.listening import EXCHANGE, Listen
 from protocols.tones.synthesis import render
 from tests.support import tone_peers
+from tests.support.dtmf_audio import heard, played, strings
 
 MESSAGES = [
     "".join(np.random.default_rng(seed).choice(list(DTMF_SYMBOLS), 16)) for seed in range(20)
@@ -40,6 +41,17 @@ def test_we_hear_the_digits_of_spandsp(on_ms: int, level_dbm0: int) -> None:
     text = "".join(MESSAGES)
     heard = Ear(EXCHANGE).feed(tone_peers.spandsp_sends(text, on_ms, on_ms, level_dbm0))
     assert "".join(one.key for one in heard if isinstance(one, DigitHeard)) == text
+
+
+@pytest.mark.parametrize(("codec", "mode"), [("gsm", None), ("amr-nb", 7), ("amr-nb", 4)])
+@pytest.mark.parametrize("ms", [50, 60, 100])
+def test_digits_that_went_through_a_mobile_codec(codec: str, mode: int | None, ms: int) -> None:
+    """Its tones waver and ring on: rules against voices must not refuse them."""
+    chance = np.random.default_rng(ms)
+    texts = strings(10, chance)
+    rows = [tone_peers.coded(row, codec, mode) for row in played(texts, chance, ms, ms)]
+    found = heard(np.stack([row[: min(map(len, rows))] for row in rows]))
+    assert sum(one == text for one, text in zip(found, texts, strict=True)) >= 9
 
 
 @pytest.mark.parametrize("kind", list(FskKind))

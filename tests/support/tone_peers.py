@@ -34,6 +34,14 @@ def resampled(samples: Samples) -> bytes:
     return _piped(command, samples.astype("<i2").tobytes())
 
 
+def coded(samples: Samples, codec: str, mode: int | None = None) -> Samples:
+    """Through sox's `gsm` or `amr-nb` (mode 0: 4.75 kbit/s .. 7: 12.2) and back."""
+    form = ["-t", "raw", "-r", "8000", "-e", "signed", "-b", "16", "-c", "1", "-"]
+    wanted = ["-t", codec, "-"] if mode is None else ["-t", codec, "-C", str(mode), "-"]
+    packed = _piped(["sox", *form, *wanted], samples.astype("<i2").tobytes())
+    return np.frombuffer(_piped(["sox", "-t", codec, "-", *form], packed), "<i2").astype(np.int16)
+
+
 def multimon_process(raw: bytes) -> str:
     """What multimon-ng prints about raw audio at its own rate."""
     return _piped(["multimon-ng", "-q", "-t", "raw", "-a", "DTMF", "-"], raw).decode()

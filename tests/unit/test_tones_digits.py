@@ -132,8 +132,8 @@ def test_a_minute_of_what_is_no_digit(name: str) -> None:
 
 
 PAIRS_BY_CHANCE = {
-    "bare two partials": 12,
-    "two random tones, AM and FM": 15,
+    "bare two partials": 16,
+    "two random tones, AM and FM": 20,
     "3 to 8 tones, AM and FM": 3,
     "exchange and trunk tones": 2,
 }
