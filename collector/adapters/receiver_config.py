@@ -113,7 +113,7 @@ class HardwareConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     silent_s: Annotated[float, msgspec.Meta(ge=5, le=86_400)] = 95.0
     """Silence after which the receiver is told lost: three of its heartbeats and a little."""
     ack_s: Annotated[float, msgspec.Meta(ge=0.5, le=60)] | None = None
-    """How long the receiver waits for an answer, where that is not as usual for its make."""
+    """Within it an answer finds the receiver waiting; absent: as is usual for its make."""
 
 
 class EventConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -74,8 +74,8 @@ class Ademco685:
 
     @property
     def ack_s(self) -> float:
-        """2 s, manual p. 55."""
-        return 2.0
+        """It waits 2 s, and then may go on to its next message: manual p. 55."""
+        return 1.5
 
     def read(self, frame: bytes) -> Reading:
         """Known forms strictly; others (the receiver's own messages) when they come twice."""

@@ -114,8 +114,8 @@ class BoschSia:
 
     @property
     def ack_s(self) -> float:
-        """4 s where it repeats (a D6500 does not); a later ACK is harmless, for it is numbered."""
-        return 4.0
+        """After it heartbeats go unanswered; a later ACK is harmless, for it is numbered."""
+        return 3.5
 
     def read(self, frame: bytes) -> Reading:
         """What the frame tells; its ACK names the sequence and has the frame's form of head."""

@@ -67,5 +67,7 @@ class Dialect(Protocol):
 
     @property
     def ack_s(self) -> float:
-        """How long its receivers wait for an answer before they repeat or give up."""
+        """How long after a frame an answer surely still finds its receiver waiting: half a second
+        less than it waits.
+        """
         ...

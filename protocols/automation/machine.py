@@ -31,15 +31,15 @@ class Policy:
 
     `lost_s`: silence after which the receiver is lost (its heartbeat comes every 30 s); `gone_s`:
     the same with its connection closed (set it to `lost_s` for senders that connect anew for each
-    message). `ack_s`: how long it waits for an ACK before it repeats (None: as the dialect says); a
-    later ACK is sent only where it names its frame, for the receiver may be sending something else
-    by then. `repeat_s`: the same bytes within this time
-    are a repeat where we never acknowledged, and may be one where we did; with sequence numbers
-    they certainly are within `sequence_s`. `restart_s`: the same for one stored, and surely never
-    acknowledged, before a restart: it comes again at a heartbeat acknowledged after it.
-    `frame_s`: a frame not whole by then is dropped. `strange_s`: within it the same bytes that
-    break the dialect are the same line again. `naks`: that many in a row, then silence, for a Bosch
-    skips a message at the third.
+    message). `ack_s`: how long an ACK still finds it waiting (None: as the dialect says); a later
+    ACK is sent only where it names its frame, for the receiver may be sending something else by
+    then. `repeat_s`: the same bytes within this time are a repeat while the store works, and may be
+    one where we acknowledged; with sequence numbers they certainly are within `sequence_s`.
+    `unheard_s`: the same for what was stored and surely never acknowledged, also before a restart:
+    a receiver that gave up sends it again behind a heartbeat, of which the slowest come every 99 s.
+    `frame_s`: a frame not whole by then is dropped and asked for again, while its receiver waits.
+    `strange_s`: within it the same bytes that break the dialect are the same line again. `naks`:
+    that many in a row, then silence, for a Bosch skips a message at the third.
     """
 
     lost_s: float = 95.0
@@ -47,7 +47,7 @@ class Policy:
     ack_s: float | None = None
     repeat_s: float = 20.0
     sequence_s: float = 600.0
-    restart_s: float = 120.0
+    unheard_s: float = 120.0
     frame_s: float = 2.0
     strange_s: float = 120.0
     naks: int = 2
@@ -62,6 +62,8 @@ class _Open:
     stored_at: Instant | None = None
     before: bool = False
     """Stored before a restart."""
+    passed: bool = False
+    """Another was acknowledged since: its receiver may have gone on without it."""
     ack: bytes = b""
     """Answers it at any time, for it names it; empty: there is none such, or nobody to hear it."""
 
@@ -84,6 +86,8 @@ class Automation:
         self._policy = Policy() if policy is None else policy
         given_s = self._policy.ack_s
         self._ack_s = dialect.ack_s if given_s is None else given_s
+        # A NAK that comes when the receiver has sent it again already would refuse the good one.
+        self._frame_s = min(self._policy.frame_s, 2 * self._ack_s / 3)
         self._splitter = Splitter(dialect.framing)
         self._bytes_at = Instant(0)
         self._next = 1
@@ -173,7 +177,7 @@ class Automation:
     def tick(self, now: Instant) -> list[Effect]:
         """The deadline has come."""
         effects: list[Effect] = []
-        cut = later(self._bytes_at, self._policy.frame_s)
+        cut = later(self._bytes_at, self._frame_s)
         if self._splitter.unfinished and now >= cut:
             effects += self._noise(self._splitter.drop("frame cut off", answer=True))
         over = [cause for cause, at in self._ends() if now >= at]
@@ -186,7 +190,7 @@ class Automation:
         """When to call `tick`."""
         ends = [at for _, at in self._ends()] if self._up is not False else []
         if self._splitter.unfinished:
-            ends.append(later(self._bytes_at, self._policy.frame_s))
+            ends.append(later(self._bytes_at, self._frame_s))
         return min(ends, default=None)
 
     def _ends(self) -> list[tuple[str, Instant]]:
@@ -232,7 +236,9 @@ class Automation:
             if now <= later(known.arrived_at, self._policy.repeat_s):
                 self.repeats += 1  # its ACK waits for the store
                 return []
-        elif known is not None and now <= self._until(known.stored_at, line, before=known.before):
+        elif known is not None and now <= self._until(
+            known.stored_at, line, unheard=not known.passed
+        ):
             self.repeats += 1  # stored too late for its ACK, which the receiver never got
             return self._acknowledge(frame, line.ack, now, sequence=line.sequence)
         before = self._answered.get(frame)
@@ -250,10 +256,10 @@ class Automation:
         _bound(self._open)
         return [Arrived(token, line.what, repeat, Kept(frame, line.sequence))]
 
-    def _until(self, at: Instant | None, line: Line, *, before: bool = False) -> Instant:
+    def _until(self, at: Instant | None, line: Line, *, unheard: bool = False) -> Instant:
         assert at is not None
         policy = self._policy
-        unnumbered_s = policy.restart_s if before else policy.repeat_s
+        unnumbered_s = policy.unheard_s if unheard else policy.repeat_s
         return later(at, policy.sequence_s if line.sequence else unnumbered_s)
 
     def _storing(self, one: _Open, now: Instant) -> bool:
@@ -268,6 +274,8 @@ class Automation:
         # is not coming any more: the same bytes from now on tell of something new.
         for old in [each for each, one in self._open.items() if one.before]:
             del self._open[old]
+        for one in self._open.values():
+            one.passed = True
         self._answered.pop(frame, None)
         self._answered[frame] = _Answered(now, sequence)
         self._last = None if sequence else (frame, now)

@@ -79,8 +79,8 @@ class Radionics6500:
 
     @property
     def ack_s(self) -> float:
-        """4 s [U]."""
-        return 4.0
+        """As Sur-Gard [U]."""
+        return 3.5
 
     def read(self, frame: bytes) -> Reading:
         """Known types strictly; others when they come twice."""

@@ -208,6 +208,6 @@ def unrecognised(line: str, dialect: str, reason: str) -> Unrecognised:
 
 def strange(line: str, dialect: str, reason: str, ack: bytes) -> Line | None:
     """The same, should it come again; None for what looks like no line at all."""
-    if len(line) < MIN_LINE or not line.isprintable():
+    if len(line) < MIN_LINE or not line.isascii() or not line.isprintable():
         return None
     return Line((unrecognised(line, dialect, reason),), ack)

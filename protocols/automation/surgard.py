@@ -191,8 +191,8 @@ class SurGard:
 
     @property
     def ack_s(self) -> float:
-        """4 s; a receiver can be set to more."""
-        return 4.0
+        """It waits 4 s (it can be set to more)."""
+        return 3.5
 
     def read(self, frame: bytes) -> Reading:
         """Known types strictly; others when they come twice."""

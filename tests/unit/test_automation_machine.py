@@ -207,3 +207,22 @@ def test_a_receiver_never_heard_is_lost_too() -> None:
     assert two.deadline() is None
     two.disconnected("no such device", at(0))
     assert two.tick(at(10)) == [Lost("no such device")]
+
+
+def test_what_was_stored_late_and_never_acknowledged_is_known_behind_the_next_heartbeat() -> None:
+    """The receiver gave up long ago; it still has the frame and sends it once more."""
+    one = machine()
+    one.receive(ALARM, at(0))
+    assert one.stored(1, at(60)) == []
+    assert one.receive(BEAT, at(90)) == [ACK]
+    assert one.receive(ALARM, at(90.1)) == [ACK]
+    assert zones(one.receive(ALARM, at(90.2))) == [5]  # the same thing happened again
+
+
+def test_a_receiver_that_went_on_without_its_answer_may_have_let_go_of_the_frame() -> None:
+    one = machine()
+    one.receive(ALARM, at(0))
+    assert one.stored(1, at(60)) == []
+    one.receive(OTHER, at(61))
+    assert one.stored(2, at(61)) == [ACK]
+    assert zones(one.receive(ALARM, at(90))) == [5]  # no repeat for sure: told
