@@ -21,6 +21,8 @@ from protocols.sip.availability import CALLS_AT_MOST
 _LOG: Final = logging.getLogger(__name__)
 CODECS: Final = ("PCMA/8000/1", "PCMU/8000/1")
 CLOSING_S: Final = 2.0
+NICENESS: Final = -10
+"""Asked for where one may: 20 ms of audio cannot wait for what else the machine has to do."""
 DISCARD_NONE: Final = 0
 """pjmedia_jb_discard_algo: never shorten what was heard."""
 
@@ -74,6 +76,8 @@ class Phone:
     def __init__(self, settings: PhoneSettings) -> None:
         """Raises pjsua2.Error when the address cannot be had."""
         self.settings = settings
+        with contextlib.suppress(PermissionError):  # the library's own threads inherit it
+            os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
         self._log = _Log()
         self._endpoint = pj.Endpoint()
         with _quiet():

@@ -40,7 +40,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SipRig]:
 def test_every_event_is_delivered_or_still_owed_and_said_so(
     rig: SipRig, loss: float, first: int
 ) -> None:
-    outcome = rig.call(CALLS, EVENTS, first=first, loss=loss)
+    outcome = rig.call(CALLS, EVENTS, first=first, loss=loss, dials=10)
     assert len(outcome.events) == CALLS * EVENTS
     assert bool(outcome.dropped) == bool(loss), "the wire does not lose what it should"
     assert outcome.kissed <= outcome.stored, "kissed off and not in the receiver's spool"

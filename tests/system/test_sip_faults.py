@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import socket
 import sys
@@ -137,6 +139,11 @@ def test_a_strangers_audio_is_not_heard_at_the_centre(bare: Centre) -> None:
                 time.sleep(0.02)
             assert loudest(connection, 40) > 1000, "the caller itself is"
             assert first_line(peer.final("BYE")) == "SIP/2.0 200 OK"
+
+
+def test_a_worker_goes_before_the_machines_other_work_where_it_may(bare: Centre) -> None:
+    pid = json.loads(bare.told('"is": "up"'))["pid"]
+    assert os.getpriority(os.PRIO_PROCESS, pid) == (-10 if os.geteuid() == 0 else 0)
 
 
 def test_what_is_offered_and_cannot_be_is_refused_with_the_reason(bare: Centre) -> None:
