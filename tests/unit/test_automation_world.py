@@ -36,7 +36,7 @@ MAKES: list[tuple[Dialect, Encoder, Habits]] = [
     (BoschSia(), BoschEncoder(), Habits()),
 ]
 STEP_S = 0.05
-EVENTS = 150
+EVENTS = 80
 
 
 @dataclass
