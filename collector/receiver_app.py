@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -65,6 +66,7 @@ from protocols.instants import UtcTime
 from protocols.mqtt.reception import SPOOL_LINE, LineState
 
 MOST_PROBLEMS: Final = 20
+MODEM_DELAYS_S: Final = 0.6
 MOST_TOLD: Final = 5
 """Pins told as unused, at most; `status` shows more."""
 
@@ -252,18 +254,28 @@ class Receiver:
             self._modems.append(modem)
 
     def _opener(self, line: LineConfig | ModemConfig) -> Callable[[str, str, str], LineCall]:
+        modem = isinstance(line, ModemConfig)
         release = isinstance(line, LineConfig) and line.listen_in == "release"
 
         def open_call(name: str, call: str, caller: str) -> LineCall:
-            return self.line_call(name, line.profile, call, caller, release=release)
+            return self.line_call(name, line.profile, call, caller, release=release, modem=modem)
 
         return open_call
 
     def line_call(
-        self, name: str, profile: str, call: str, caller: str, *, release: bool = False
+        self,
+        name: str,
+        profile: str,
+        call: str,
+        caller: str,
+        *,
+        release: bool = False,
+        modem: bool = False,
     ) -> LineCall:
         """A call that begins on line `name`. `call` need not be unique: exchanges repeat theirs."""
         chosen: Profile = self._profiles[profile]
+        if modem:  # its buffers delay what it plays and what it hears
+            chosen = replace(chosen, late_digit_s=chosen.late_digit_s + MODEM_DELAYS_S)
         pins, readers = self._readers_on(name, profile)
         machine = Call(
             chosen,
