@@ -94,7 +94,7 @@ class Trunk:
             self._ask_s = now_s + ASK_S
             for worker in self._workers:
                 self._carry_out(self._switch.ask(worker.number))
-                if worker.hangs(now_s):
+                if worker.asked():
                     self._say({"worker": worker.number, "is": "hangs"})
 
     def _begin(self, now_s: float) -> None:
@@ -142,7 +142,7 @@ class Trunk:
                     except OSError as error:  # SIP repeats what got no answer
                         _LOG.debug("to %s: %s", to, error)
                 case Alive(number):
-                    self._workers[number].heard_s = time.monotonic()
+                    self._workers[number].watch.heard()
                 case Refused():
                     self._refused(effect)
 
@@ -171,7 +171,7 @@ class Trunk:
                 if told is None:
                     self._ended(worker, now_s)
                     return
-                worker.heard_s = now_s
+                worker.watch.heard()
                 self._from_worker(worker.number, told, now_s)
 
         return listen

@@ -17,8 +17,9 @@ import msgspec
 from collector.sip.worker import WorkerSettings
 
 _LOG: Final = logging.getLogger(__name__)
-SILENT_S: Final = 8.0
-"""A worker that answers no question for so long hangs: it is killed."""
+UNANSWERED: Final = 4
+"""A worker that leaves so many questions unanswered hangs: it is killed."""
+UNANSWERED_AT_START: Final = 30
 FIRST_WAIT_S: Final = 0.2
 LONGEST_WAIT_S: Final = 5.0
 STEADY_S: Final = 30.0
@@ -26,13 +27,30 @@ STEADY_S: Final = 30.0
 LINE_BYTES: Final = 65_536
 
 
+class Watch:
+    """Whether a worker hangs. Questions are counted, not seconds: after this process itself stood
+    still (a paused machine) nobody is to be blamed.
+    """
+
+    def __init__(self) -> None:
+        self._left = UNANSWERED_AT_START
+
+    def heard(self) -> None:
+        """It said something, or answered."""
+        self._left = UNANSWERED
+
+    def hangs(self) -> bool:
+        """It is asked once more: whether it left too many questions unanswered before this one."""
+        self._left -= 1
+        return self._left < 0
+
+
 class Worker:
     """One worker process."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.number = settings.number
-        self.heard_s = 0.0
-        """When it last said anything or answered."""
+        self.watch = Watch()
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._pending = b""
@@ -66,7 +84,7 @@ class Worker:
         assert process.stdin is not None
         os.set_blocking(self.fileno(), False)
         self._pending = b""
-        self._begun_s = self.heard_s = now_s
+        self._begun_s, self.watch = now_s, Watch()
         try:
             process.stdin.write(msgspec.json.encode(self._settings) + b"\n")
             process.stdin.flush()
@@ -112,9 +130,9 @@ class Worker:
         self._again_s = now_s + self._wait_s
         return code
 
-    def hangs(self, now_s: float) -> bool:
-        """Whether it fell silent; then it is killed, its end is told by `lines`."""
-        if self._process is None or now_s - self.heard_s < SILENT_S:
+    def asked(self) -> bool:
+        """It is being asked. True when it hangs: it is killed then, its end is told by `lines`."""
+        if self._process is None or not self.watch.hangs():
             return False
         self._process.kill()
         return True

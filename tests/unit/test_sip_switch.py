@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from collector.sip.lines import Lines
 from collector.sip.message import KEPT, METHODS, Malformed, Message, parse
 from collector.sip.switch import ANSWERS_A_SECOND, Alive, Effect, Ends, Refused, Send, Switch
+from collector.sip.workers import Watch
 
 PUBLIC, INNER = ("192.0.2.10", 5060), ("127.0.0.1", 40_000)
 TRUNK, STRANGER = ("192.0.2.20", 5070), ("198.51.100.1", 5060)
@@ -180,6 +181,15 @@ def test_answers_go_to_where_the_question_came_from_whatever_its_via_says() -> N
         message, _, to = sent(switch().from_outside(asked, TRUNK, 0.0))
         assert to == (TRUNK if "rport" in extra else (TRUNK[0], 5060))
         assert message.code == 405
+
+
+def test_a_worker_hangs_after_unanswered_questions_and_has_longer_to_begin() -> None:
+    watch = Watch()
+    assert [watch.hangs() for _ in range(31)].index(True) == 30
+    watch.heard()
+    assert [watch.hangs() for _ in range(5)] == [False] * 4 + [True]
+    watch.heard()
+    assert not watch.hangs()
 
 
 def test_strangers_get_a_refusal_at_a_bounded_rate_and_nothing_of_theirs_goes_in() -> None:
