@@ -2,13 +2,13 @@
 
 - By identity: same (panel, epoch, seq) and digest, at any distance in time the window holds.
 - By mark: the panel's own list of what a call carried (`exact.py`). Exact, hours late too.
-- By content: a phone report is the only Record of its code, qualifier, area and zone in all the
-  time it can be about, no Record of that time is missing, and the supervised path has had
-  `settle_s` to bring another. A panel journals before it phones, so then it can be no other.
+- By completeness: all Records of the time a report can be about are here (`complete.py`), so it is
+  one of those that say the same: the only one, or certainly nothing new.
+- By content, where no heartbeat told that: the only such Record, and the supervised path has had
+  `settle_s` to bring another. A panel journals before it phones.
 
 What repeats something on the screen is held for that proof (README.md: how long, and what ends it).
-Without marks hold-up and fire are shown meanwhile. What was shown twice becomes one when the proof
-comes later (`Retired`).
+What was shown twice becomes one when the proof comes later (`Retired`).
 
 Pure: time is the Signals' stored time of receipt.
 """
@@ -35,6 +35,8 @@ from protocols.phone_batch import batch_of
 
 MAX_WAITING: Final = 64
 """Most Signals held at a time; more are shown at once."""
+SKEW_US: Final = 240 * US_PER_S
+"""A receiver's clock within this orders its reports; one that is farther off says nothing."""
 MAX_DETAIL: Final = 256
 """Longest text of one that is held, in characters: what is remembered is bounded."""
 
@@ -173,7 +175,10 @@ class Joiner:
         least = signal.at - signal.err_us
         told = Told(signal.id, mine.key, signal.received, signal.received, signal.id, least=least)
         if call is not None:
-            told.taken = call.taken
+            if abs(call.taken - signal.at) <= SKEW_US:
+                told.taken = call.taken
+            else:
+                told.taken = min(signal.received, signal.at + signal.err_us)
             if call.call:
                 told.call = zlib.crc32(f"{call.receiver}/{call.call}".encode())
         if call is not None and call.mark is not None:

@@ -6,13 +6,15 @@ import random
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from collector.dedupe import Effect, Joined, Opened, Repeated, Retired
-from collector.records.signal import PATH_CENTRE, PATH_MQTT, Signal
+from collector.records.signal import PATH_CENTRE, PATH_MQTT, PATH_PHONE, PhoneCall
+from protocols.instants import UtcTime
 from protocols.panel_event import Code, PanelEvent, Qualifier
 from tests.support.two_paths_centre import Centre as World
 from tests.support.two_paths_world import Premises
-from tests.unit.test_dedupe_joining import POLICY, joins, opens
+from tests.unit.test_dedupe_joining import POLICY, TRIP, S, joins, opens
 from tests.unit.test_dedupe_joining import Centre as Bare
 from tests.unit.test_dedupe_marks import Centre as Marked
 
@@ -146,9 +148,7 @@ def test_an_identity_told_twice_ends_all_proof() -> None:
     centre = Centre()
     centre.mqtt(2, 0, 1, HOLDUP)
     fork = centre.signal(PATH_MQTT, 0, 2, OTHER, 0.1, epoch=1, seq=1, digest="f" * 64)
-    centre.feed(
-        Signal(**{**{f: getattr(fork, f) for f in fork.__struct_fields__}, "conflict": True})
-    )
+    centre.feed(replace(fork, conflict=True))
     centre.told(20, HOLDUP)
     assert centre.beat(30, 2, 0) == []
 
@@ -227,6 +227,19 @@ def test_a_record_from_the_future_is_a_candidate_all_the_same() -> None:
     assert joins(centre.beat(30, 2)) == [(2, 3)]
 
 
+@pytest.mark.parametrize("off_s", [-9e8, -7200.0, 7200.0, 9e8])
+def test_a_receiver_whose_clock_is_far_off_orders_nothing_and_hides_nothing(off_s: float) -> None:
+    centre = Centre()
+    centre.mqtt(2, 0, 1, HOLDUP)
+    for at, press in ((20, HOLDUP), (23, TRIP)):
+        report = centre.signal(PATH_PHONE, at - 47, at, press, 43)
+        taken = UtcTime(report.received + round(off_s * S))
+        call = PhoneCall("hardware", "l1", "", 0, "1234", "contact_id", taken)
+        centre.feed(replace(report, phone=call))
+    assert opens(centre.effects)[-1] == 4, "the trip, of which no Record came"
+    assert joins(centre.beat(30, 2)) == [(2, 3)]
+
+
 def test_a_replay_of_an_old_call_is_a_repeat_when_its_records_are_known() -> None:
     centre = Centre()
     centre.mqtt(2, 0, 1, HOLDUP)
@@ -250,7 +263,7 @@ def test_two_panels_under_one_account_are_told_by_what_no_record_says() -> None:
 def test_a_flood_from_one_panel_is_bounded_and_decides_every_signal(*, marks: bool) -> None:
     centre, chance = Centre(), random.Random(1)
     seq, largest, told = 1, 0, {1}
-    for number in range(4_000):
+    for number in range(2_500):
         at = number * 0.05
         event = PanelEvent(code=Code.BURGLARY, area=1, zone=chance.randrange(1, 400), detail="x")
         told.add(centre.next_id)
