@@ -1,8 +1,10 @@
 """Hardware receivers' frames in the spool: what may come again after a restart is known again.
 
-A frame is kept in the commit that stores what it tells. One without a number goes before its
-acknowledgement leaves, so what is found here was never acknowledged. Age is by the machine's own
-count of seconds unless it was started anew, then by the wall clock; a negative age knows nothing.
+A frame is kept in the commit that stores what it tells. One without a number goes a moment before
+its acknowledgement leaves, without waiting for the disk, so that the moment is short: what a kill
+leaves here was never acknowledged. After the machine itself was started anew nothing is sure of it,
+and doubt leaves two. A numbered one stays; its age is then by the wall clock, and a negative age
+knows nothing.
 """
 
 from __future__ import annotations
@@ -60,6 +62,8 @@ def kept(database: sqlite3.Connection, line: str, now: UtcTime) -> list[Kept]:
         "select data, sequence, boot, up_ns, at from frame where line = ? order by rowid", (line,)
     ):
         same = boot == _boot()
+        if not (same or sequence):
+            continue
         age_s = (up_ns() - then_ns) / NS_PER_S if same else (now - at) / US_PER_S
         if age_s >= 0:
             found.append(Kept(data, bool(sequence), age_s))

@@ -87,6 +87,10 @@ class Spool:
             self._writer = self._open(now)
             self._bring_up_to_date()
             self._reader = connect(self._path)
+            self._marker = connect(self._path)
+            self._marker.execute("pragma synchronous=off")
+            # A checkpoint that waits for no disk could cost the whole file: the writer's do it.
+            self._marker.execute("pragma wal_autocheckpoint=0")
             self._epoch, self._acked, self._newest = head(self._reader)
             write_acked(folder, AckedNote(receiver, self._epoch, self._acked))
         except (sqlite3.Error, OSError) as error:
@@ -150,8 +154,8 @@ class Spool:
         """What `line` sent so far is about to be acknowledged (spool_frames). Raises SpoolError."""
 
         def forget() -> None:
-            with _transaction(self._writer):
-                spool_frames.settle(self._writer, line)
+            with _transaction(self._marker):
+                spool_frames.settle(self._marker, line)
 
         with self._write:
             self._with_reserve(forget)
@@ -262,8 +266,8 @@ class Spool:
     def close(self) -> None:
         """Close the files."""
         with self._write, self._read:
-            self._writer.close()
-            self._reader.close()
+            for each in (self._marker, self._writer, self._reader):
+                each.close()
 
     # -- opening -------------------------------------------------------------------------------
 

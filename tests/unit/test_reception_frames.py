@@ -88,20 +88,23 @@ def test_frames_are_kept_with_what_they_told_and_settled_without_a_number(tmp_pa
     for number in range(100):
         spool.append([ITEM], [(NOW, Frame("mlr2", bytes([number]), sequence=True))])
     assert len(spool.frames("mlr2")) == spool_frames.MOST_PER_LINE
-    spool._writer.execute("pragma query_only=1")
+    spool._marker.execute("pragma query_only=1")
     with pytest.raises(SpoolError):
         spool.settle("mlr2")
     spool.close()
 
 
-def test_after_the_machine_restarted_a_clock_that_went_back_knows_nothing(
+def test_after_a_restart_of_the_machine_only_numbers_tell_and_no_clock_that_went_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spool = Spool(tmp_path, "rx-1", NOW)
-    spool.append([ITEM], [(NOW, Frame("mlr2", ALARM, sequence=False))])
-    assert spool_frames.kept(spool._reader, "mlr2", utc_later(NOW, -1e9))[0].age_s < 60
+    for frame in (Frame("mlr2", ALARM, sequence=False), Frame("mlr2", b"n", sequence=True)):
+        spool.append([ITEM], [(NOW, frame)])
+    found = spool_frames.kept(spool._reader, "mlr2", utc_later(NOW, -1e9))
+    assert [each.age_s < 60 for each in found] == [True, True]
     monkeypatch.setattr(spool_frames, "_boot", lambda: "another start of the machine")
-    assert spool_frames.kept(spool._reader, "mlr2", utc_later(NOW, 30))[0].age_s == 30
+    (numbered,) = spool_frames.kept(spool._reader, "mlr2", utc_later(NOW, 30))
+    assert (numbered.sequence, numbered.age_s) == (True, 30)
     assert spool_frames.kept(spool._reader, "mlr2", utc_later(NOW, -1)) == []
     spool.close()
 
