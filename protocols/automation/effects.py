@@ -39,8 +39,8 @@ class Arrived:
 @dataclass(frozen=True, slots=True)
 class Send:
     """Write these bytes to the receiver. `settles`: they acknowledge a frame without a number. Then
-    all frames kept so far are to be forgotten durably before: else, after a restart, the same thing
-    happening twice would pass for a repeat.
+    all frames kept so far are to be forgotten before, so that a kill of the program cannot undo it:
+    else, after a restart, the same thing happening twice would pass for a repeat.
     """
 
     data: bytes
