@@ -62,6 +62,7 @@ class ProfileConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_call_s: Annotated[float, msgspec.Meta(ge=10, le=3600)] | None = None
     max_blocks: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
     listen_in_s: Seconds | None = None
+    late_digit_s: Annotated[float, msgspec.Meta(ge=0.3, le=10)] | None = None
     short_twice: bool | None = None
     sia: SiaConfig = SiaConfig()
     pulse: list[str] | None = None
@@ -219,6 +220,7 @@ def profile_of(config: ReceiverConfig, name: str, more: dict[str, Handshake]) ->
         "max_call_s",
         "max_blocks",
         "listen_in_s",
+        "late_digit_s",
         "short_twice",
     )
     set_here = {each: getattr(given, each) for each in same if getattr(given, each) is not None}

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from collector.adapters.receiver_config import ReceiverConfig, readers_of
+from collector.adapters.receiver_config import ReceiverConfig, profile_of, readers_of
 from collector.adapters.receiver_file import load
 from collector.reception.call_types import Play
 from collector.reception.formats import Block, Failed, Found
@@ -109,6 +109,13 @@ def test_receiver_toml_sets_what_is_not_public(tmp_path: Path) -> None:
     assert isinstance(reader.read(heard(WHOLE)), Failed)
     plain = readers_of(config, "default", {}, [])[2]
     assert plain.read(heard(WHOLE))
+
+
+def test_receiver_toml_sets_when_a_block_is_late() -> None:
+    text = 'id = "rx-1"\n[profile.slow]\nlate_digit_s = 1.6'
+    config = msgspec.toml.decode(text, type=ReceiverConfig)
+    assert profile_of(config, "slow", {}).late_digit_s == 1.6
+    assert profile_of(config, "default", {}).late_digit_s == Profile().late_digit_s
 
 
 def test_the_example_shows_the_defaults() -> None:
