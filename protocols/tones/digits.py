@@ -71,7 +71,9 @@ class Windows:
             return
         upper = pairs[:, 1] > pairs[:, 0]
         odd = groups[:, 1::2] > groups[:, ::2]
-        at = np.where(upper, odd[:, 1], odd[:, 0]) + 2 * upper
+        second = np.where(upper, odd[:, 1], odd[:, 0])
+        at = (2 * upper.view(np.int8) + second.view(np.int8)).astype(np.intp)
+        key = 4 * at[0] + at[1]
         at[1] += 4
         off = lean.ravel().take(at * count + self.every)
         best += _TINY
@@ -89,7 +91,7 @@ class Windows:
         good &= share > np.float32(MIN_SHARE)
         good &= weaker > _MIN_POWER
         good &= both < (_ONE + _TWIST) * weaker
-        self.key = np.where(good, 4 * at[0] + (at[1] - 4), -1)
+        self.key = np.where(good, key, -1)
         """Row times four plus column."""
 
 
@@ -130,11 +132,12 @@ class DigitMachine:
         begin = hop * len(now_ms)
         part = slice(begin, begin + len(now_ms))
         key = self._key if lines is None else self._key[lines]
-        at = np.flatnonzero(np.maximum(windows.key[part], key) >= 0)
-        if lines is None and 2 * len(at) > len(now_ms):
+        busy = np.maximum(windows.key[part], key) >= 0
+        if lines is None and 2 * np.count_nonzero(busy) > len(now_ms):
             # Most have something: cheaper to take all along than to pick them out.
             self._advance(windows, hop, part, self._every, self._state, self._key, now_ms)
-        elif len(at):
+        elif busy.any():
+            at = busy.nonzero()[0]
             rows = at if lines is None else lines[at]
             state, key = self._state.take(rows, axis=1), key[at]
             self._advance(windows, hop, begin + at, rows, state, key, now_ms[at])
@@ -180,7 +183,7 @@ class DigitMachine:
         doubted = (state[verdict.HITS] <= _ONE) & (windows.size[which] > np.float32(1.1) * size)
         other &= doubted | (ratio < np.float32(0.8))
         ended = (other | (gap >= GAP_HOPS)) & opened
-        over = np.flatnonzero(ended)
+        over = ended.nonzero()[0]
         if len(over):
             columns = np.empty((verdict.ALL_ROWS, len(over)), np.float32)
             columns[: verdict.ROWS] = state.take(over, axis=1)
@@ -198,7 +201,7 @@ class DigitMachine:
         np.maximum(state[verdict.BEST], terms[verdict.SHARE - verdict.LOW], out=state[verdict.BEST])
         # The reference rises at once and falls slowly: the first window holds only a part.
         state[verdict.REF] *= np.where(full, np.maximum(ratio, _FALL), _ONE)
-        begun = np.flatnonzero((new >= 0) & (key < 0))
+        begun = (np.minimum(new, ~key) >= 0).nonzero()[0]
         if len(begun):
             self._begin(windows, begun, at[begun], rows[begun], new[begun], key, state, now_ms)
 
@@ -218,7 +221,7 @@ class DigitMachine:
             self._judge()
         fresh = windows.size.take(at)
         faded = _FORGET ** ((now_ms[which] - self._loud_ms[lines]) / HOP_MS)
-        loud = np.flatnonzero(fresh > ECHO_RATIO * self._loud[lines] * faded)
+        loud = (fresh > ECHO_RATIO * self._loud[lines] * faded).nonzero()[0]
         which, at, lines, new, fresh = which[loud], at[loud], lines[loud], new[loud], fresh[loud]
         key[which] = new
         earlier = np.sqrt(self._before[new >> 2, lines] + self._before[4 + (new & 3), lines])
@@ -266,7 +269,7 @@ class DigitMachine:
         self._over = []
         self._unjudged[lines] = False
         among = now_ms - self._loud_ms[lines] < verdict.AMONG_DIGITS_MS
-        good = np.flatnonzero(verdict.digits(columns, key, among))
+        good = verdict.digits(columns, key, among).nonzero()[0]
         if not len(good):
             return
         when = np.repeat(hops, [part.shape[1] for part in parts])

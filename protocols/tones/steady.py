@@ -92,7 +92,9 @@ class ToneMachine:
         """Many windows at once by themselves: fits of `frequencies_hz` (frequencies, n), mean power
         (n), strongest DTMF row (n).
         """
-        strongest = np.stack([power[part].max(axis=0) for part in self._slices])
+        strongest = np.empty((len(self._slices), len(energy)), np.float32)
+        for tone, part in enumerate(self._slices):
+            power[part].max(axis=0, out=strongest[tone])
         floor = np.maximum(energy * np.float32(0.3), np.float32(_MIN_POWER * 0.3))
         worth = (strongest > floor) & (row_power < np.float32(0.1) * energy)
         return Looked(energy, row_power, strongest, worth)
