@@ -22,7 +22,10 @@ listen = "127.0.0.1:{port}"
 lines = 64
 """
 PANELS = 32
+KILLS = 4
 SECONDS = 20.0
+MOST_SECONDS = 120.0
+"""On a machine that is busy with other things."""
 
 
 async def report_for_ever(
@@ -48,9 +51,14 @@ async def storm(receiver: ReceiverProcess, acknowledged: set[str], draw: random.
         for number in range(PANELS)
     ]
     loop = asyncio.get_running_loop()
-    end = loop.time() + SECONDS
+    began = loop.time()
     kills = 0
-    while loop.time() < end:
+
+    def enough() -> bool:
+        done = kills >= KILLS and len(acknowledged) >= PANELS
+        return loop.time() > began + (SECONDS if done else MOST_SECONDS)
+
+    while not enough():
         await asyncio.sleep(draw.uniform(2.0, 5.5))
         await asyncio.to_thread(receiver.kill)
         kills += 1
@@ -69,7 +77,7 @@ def test_kissed_off_is_a_subset_of_the_spool(tmp_path: Path) -> None:
         kills = asyncio.run(storm(receiver, acknowledged, random.Random(11)))
     finally:
         receiver.kill()
-    assert kills >= 4
+    assert kills >= KILLS
     assert len(acknowledged) >= PANELS, "the storm left no call alive"
     assert verify(receiver.data) == []
     entries = peek_entries(receiver.data, 0, 1_000_000)
