@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
-from collector.dedupe import Effect, Joined, Opened, Repeated, Retired
+from collector.dedupe import Effect, Joined, Joiner, Opened, Repeated, Retired
 from collector.records.signal import PATH_CENTRE, PATH_MQTT, PATH_PHONE, PhoneCall
 from protocols.instants import UtcTime
 from protocols.panel_event import Code, PanelEvent, Qualifier
@@ -294,6 +295,19 @@ def test_a_flood_from_one_panel_is_bounded_and_decides_every_signal(*, marks: bo
                 pass
     assert len(decided) == len(set(decided))
     assert set(decided) == told
+
+
+def test_a_snapshot_of_the_version_before_is_taken_up() -> None:
+    centre = Centre()
+    centre.mqtt(2, 0, 1, HOLDUP)
+    centre.told(20, HOLDUP)
+    memory = msgspec.msgpack.decode(centre.joiner.snapshot())
+    before = memory[:9]
+    before[2] = memory[2][:1]  # stretches
+    told, batches, marks, always = memory[7][:4]
+    before[7] = [[row[:9] for row in told], batches, marks, always]
+    centre.joiner = Joiner.restore(POLICY, msgspec.msgpack.encode(before))
+    assert joins(centre.beat(30, 2)) == [(2, 3)]
 
 
 @pytest.mark.parametrize("faults", [False, True])
