@@ -31,6 +31,8 @@ class FrameQueue:
 
     def __init__(self, prime: int = PRIME_FRAMES, most: int = QUEUED_FRAMES) -> None:
         self.thrown_away = 0
+        self.filled = False
+        """It has been full enough to begin."""
         self._prime = prime
         self._most = most
         self._rest = b""
@@ -47,7 +49,7 @@ class FrameQueue:
             self._frames.popleft()
             self.thrown_away += 1
         if len(self._frames) >= self._prime:
-            self._primed = True
+            self._primed = self.filled = True
 
     @property
     def ready(self) -> bool:
@@ -90,15 +92,16 @@ class AudioSocketEnd:
     def __init__(self, route: Route, caller: str) -> None:
         self.stage = Stage.OPENING
         self.queue = FrameQueue()
-        self._began = False
         self._hung_up = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
         self._task = asyncio.create_task(self._serve(route, caller))
 
     @property
     def ready(self) -> bool:
-        """Has a frame, or never had one (a receiver may stay silent for ever)."""
-        return self.queue.ready or not self._began
+        """Has a frame, or never had enough: a receiver may stay silent for ever, and one that
+        answers frame by frame fills the queue only if it is given more than one.
+        """
+        return self.queue.ready or not self.queue.filled
 
     def step(self, frame: Pcm) -> Pcm:
         """Send one frame, take one."""
@@ -141,7 +144,6 @@ class AudioSocketEnd:
         while data := await reader.read(16_384):
             for frame in frames.feed(data):
                 if frame.kind == audiosocket.Kind.AUDIO:
-                    self._began = True
                     self.queue.put(frame.payload)
                 elif frame.kind == audiosocket.Kind.HANGUP:
                     return

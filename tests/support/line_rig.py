@@ -47,7 +47,7 @@ class World:
         self.kinds = kinds
         self.far = PhoneFarEnd()
         # a modem turns from playing to hearing in its own time, however fast the samples go
-        self.far.handshake = (Silence(round(300 * SPEED)), *HANDSHAKE)
+        self.far.handshake = (Silence(round(150 * SPEED)), *HANDSHAKE)
         self.far.kiss_after_ms = round(150 * SPEED)
         self.far.next_digit_ms = round(400 * SPEED)
         self.far.start()
@@ -87,7 +87,7 @@ class World:
             config = PhoneLineConfig(driver=LineDriver.SOCKET, address=self.address)
             return SocketLine(config, self.folder, loop, deliver, caller=name)
         config = PhoneLineConfig(driver=LineDriver.MODEM, device=str(self.folder / name))
-        return ModemLine(config, loop, deliver, Timing(poll_s=0.3, answer_s=1.5, speed=SPEED))
+        return ModemLine(config, loop, deliver, Timing(poll_s=0.3, answer_s=1.0, speed=SPEED))
 
 
 class Rig:
