@@ -33,7 +33,7 @@ from protocols.audiosocket import Kind
 from protocols.sip.addresses import Network
 from protocols.sip.call import Call
 from protocols.sip.phone import Phone, PhoneSettings
-from protocols.sip.playout import Playout
+from protocols.sip.playout import PRIME, Playout
 from protocols.sip.registration import registration_state
 from protocols.sip.sdp import without_telephone_event
 from protocols.sip.sound import Sound
@@ -124,6 +124,7 @@ class FrontEnd:
         phone = settings.phone
         self._sounds = [Sound(f"call{n}", phone.buffer_ms) for n in range(phone.calls)]
         self._numbered = 0
+        self._prime = PRIME
 
     def _account_config(self) -> Any:
         settings = self.settings
@@ -221,7 +222,7 @@ class FrontEnd:
             self._tell(call, "receiver_unreachable", error=errno.errorcode.get(code, str(code)))
             self._act(call, call.machine.receiver_gone())
             return
-        call.stream = Stream(connection, Playout())
+        call.stream = Stream(connection, Playout(self._prime))
         call_id = audiosocket.call_id(call.caller, secrets.token_bytes(8))
         call.stream.send(Kind.ID, call_id.bytes)
         self._act(call, call.machine.connected(now_s))
@@ -287,6 +288,7 @@ class FrontEnd:
         if call.digits_by_info:
             told |= {"digits_by_info": call.digits_by_info, "mend": INFO_MEND}
         if stream is not None:
+            self._prime = stream.playout.next_prime()
             told |= {
                 "frames_out": stream.playout.taken,
                 "starved": stream.playout.starved,

@@ -7,6 +7,7 @@ from typing import Final
 
 FRAME_BYTES: Final = 320
 """20 ms at 8 kHz, 16 bit."""
+PRIME: Final = 4
 PRIME_AT_MOST: Final = 8
 SILENCE: Final = bytes(FRAME_BYTES)
 
@@ -19,16 +20,22 @@ class Playout:
     than `limit` frames; then the oldest go, counted in `discarded`.
     """
 
-    def __init__(self, prime: int = 3, limit: int = 50) -> None:
+    def __init__(self, prime: int = PRIME, limit: int = 50) -> None:
         self.discarded = 0
         self.taken = 0
         self.starved = 0
         """How often it ran dry after it had begun."""
-        self._prime = prime
+        self.prime = prime
         self._limit = limit
         self._rest = b""
         self._frames: deque[bytes] = deque()
         self._giving = False
+
+    def next_prime(self) -> int:
+        """What the next playout by the same clocks had best begin with: one frame less when this
+        one never ran dry.
+        """
+        return self.prime if self.starved else max(PRIME, self.prime - 1)
 
     def put(self, audio: bytes) -> None:
         """Audio as it came."""
@@ -40,7 +47,7 @@ class Playout:
         while len(self._frames) > self._limit:
             self._frames.popleft()
             self.discarded += 1
-        if len(self._frames) >= self._prime:
+        if len(self._frames) >= self.prime:
             self._giving = True
 
     def take(self) -> bytes:
@@ -50,7 +57,7 @@ class Playout:
         if not self._frames:
             self._giving = False
             self.starved += 1
-            self._prime = min(self._prime + 1, max(self._prime, PRIME_AT_MOST))
+            self.prime = min(self.prime + 1, max(self.prime, PRIME_AT_MOST))
             return SILENCE
         self.taken += 1
         return self._frames.popleft()

@@ -130,6 +130,7 @@ def test_playout_waits_longer_for_whom_it_once_waited_in_vain() -> None:
         return 0
 
     assert [until_it_gives() for _ in range(8)] == [3, 4, 5, 6, 7, 8, 8, 8]
-    assert playout.starved == 8
+    assert (playout.starved, playout.next_prime()) == (8, 8)
     playout.clear()
+    assert playout.next_prime() == 7, "and less late when it was on time for a whole call"
     assert (playout.starved, until_it_gives()) == (0, 8), "the line stays as late as it is"
