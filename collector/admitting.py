@@ -275,7 +275,8 @@ class Admitting:
 
     def _path(self, changed: PathChanged, draft: Draft, received: UtcTime) -> None:
         if changed.event.code == Code.PATH_PROVEN:
-            self._notice(draft, changed.panel, changed.event, received)
+            if self._is_registered(changed.panel):
+                self._notice(draft, changed.panel, changed.event, received)
             return
         lost = changed.event.q == Qualifier.NEW
         if lost and not self._is_registered(changed.panel):

@@ -54,15 +54,19 @@ class Complete:
         memory, newest = self._memory, (int(found[1]), int(found[2]))
         if memory.stretches.reaches(*newest):
             memory.heard = signal.received
-        if found[3] is None or not newest[1] or memory.stretches.goes_beyond(*newest):
-            return []  # behind what is here: a restored image, or not the newest any more
+        if found[3] is None or not newest[1]:
+            return []
         sent = signal.received - round(float(found[4]) * US_PER_S)
         since = sent - round(float(found[3]) * US_PER_S)
-        here = memory.stretches.newest()
-        if found[5] == "0" and here[0] == newest[0]:
-            # Of these the telephone knew; one that is not here may have been written just then.
-            memory.settled.append(Beat(sent, since, *here))
+        beyond = memory.stretches.goes_beyond(*newest)
+        if beyond and memory.recorded < sent:
+            return []  # behind what was here: a restored image
+        if found[5] == "0":
+            memory.settled.append(Beat(sent, since, *newest))
+            memory.settled.sort(key=lambda one: one.sent)
             del memory.settled[:-MAX_BEATS]
+        if beyond:
+            return []
         memory.beats.append(Beat(sent, since, *newest))
         del memory.beats[:-MAX_BEATS]
         return self.resolve()

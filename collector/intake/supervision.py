@@ -43,7 +43,8 @@ class Verdict(msgspec.Struct, frozen=True):
 
 class PathChanged(msgspec.Struct, frozen=True):
     """The path was lost (NEW), is back (RESTORE), or is up as was asked (PATH_PROVEN): told of the
-    first heartbeat after a report by phone, and of the first that owes nothing by phone any more.
+    first heartbeat after a report by phone, of the first that owes nothing by phone any more, and
+    at a loss of the last one that owed nothing.
     """
 
     panel: str
@@ -60,6 +61,8 @@ class Supervisor:
         self._sessions: dict[str, str] = {}
         self._asked: dict[str, tuple[Instant, Instant]] = {}
         self._owing: set[str] = set()
+        self._quiet: dict[str, tuple[Heartbeat, Instant]] = {}
+        """The last heartbeat of each panel that owed nothing by phone, and when it was sent."""
         self._quickest: dict[str, tuple[str, float, float, Instant]] = {}
         self._deadlines: Deadlines[str] = Deadlines()
 
@@ -102,17 +105,15 @@ class Supervisor:
         first, last = self._asked.get(sign.panel, (now, now))
         asked = sent >= later(first, PROOF_S)
         owed = None if sign.phone is None else sign.phone.owed
+        if owed == 0:
+            self._quiet[sign.panel] = (sign, sent)
         if asked or (owed == 0 and sign.panel in self._owing):
             if asked:
                 del self._asked[sign.panel]
             if asked and sent < later(last, PROOF_S):
                 self._asked[sign.panel] = (last, last)
             (self._owing.add if owed else self._owing.discard)(sign.panel)
-            detail = f"epoch={sign.epoch};seq={sign.seq}"
-            detail += f";up_s={sign.uptime_s:.1f};under_way_s={under_way_s:.1f}"
-            detail += "" if owed is None else f";owed={owed}"
-            event = PanelEvent(code=Code.PATH_PROVEN, q=Qualifier.STATUS, detail=detail)
-            changed.append(PathChanged(sign.panel, event))
+            changed.append(_proven(sign, under_way_s))
         return changed
 
     def _under_way_s(self, beat: Heartbeat, now: Instant) -> float:
@@ -132,6 +133,9 @@ class Supervisor:
         changed: list[PathChanged] = []
         for _, panel in self._deadlines.due(now):
             self._known[panel] = msgspec.structs.replace(self._known[panel], lost=True)
+            quiet = self._quiet.pop(panel, None)
+            if quiet is not None:  # what is told by phone from now on is of later Records
+                changed.append(_proven(quiet[0], (now - quiet[1]) / NS_PER_S))
             changed.append(PathChanged(panel, _lost(Qualifier.NEW)))
         return changed
 
@@ -151,12 +155,21 @@ class Supervisor:
         self._sessions.pop(panel, None)
         self._asked.pop(panel, None)
         self._owing.discard(panel)
+        self._quiet.pop(panel, None)
         self._quickest.pop(panel, None)
         self._deadlines.set(panel, None)
 
     def _watch(self, verdict: Verdict, now: Instant) -> None:
         wait_s = verdict.period_s + self._policy.margin_s
         self._deadlines.set(verdict.panel, None if verdict.lost else later(now, wait_s))
+
+
+def _proven(beat: Heartbeat, under_way_s: float) -> PathChanged:
+    detail = f"epoch={beat.epoch};seq={beat.seq}"
+    detail += f";up_s={beat.uptime_s:.1f};under_way_s={under_way_s:.1f}"
+    detail += "" if beat.phone is None else f";owed={beat.phone.owed}"
+    event = PanelEvent(code=Code.PATH_PROVEN, q=Qualifier.STATUS, detail=detail)
+    return PathChanged(beat.panel, event)
 
 
 def _lost(q: Qualifier) -> PanelEvent:

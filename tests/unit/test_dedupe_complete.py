@@ -166,6 +166,20 @@ def test_after_the_panel_owed_nothing_by_phone_only_newer_records_are_meant() ->
     assert joins(centre.mqtt(3, 3000, 3603)) == [(6, 9)]
 
 
+def test_what_is_told_after_a_loss_is_of_records_after_the_last_quiet_heartbeat() -> None:
+    centre = Centre(dual=False)
+    centre.mqtt(2, -3000, -3000)
+    centre.mqtt(3, -60, -59, OTHER)
+    detail = "epoch=1;seq=2;up_s=9999.0;under_way_s=90.0;owed=0"
+    quiet = PanelEvent(Code.PATH_PROVEN, Qualifier.STATUS, detail=detail)
+    assert centre.feed(centre.signal(PATH_CENTRE, 0, 0, quiet, 0)) == []
+    centre.lost(0, Qualifier.NEW)
+    assert opens(centre.told(300)) == [6]
+    centre.lost(900, Qualifier.RESTORE)
+    centre.beat(901, 4, 0)
+    assert joins(centre.mqtt(4, 280, 903)) == [(6, 9)], "and not of the like one of before"
+
+
 def test_after_the_call_went_on_to_something_else_the_next_report_is_of_a_later_record() -> None:
     centre = Centre()
     centre.mqtt(2, 0, 1)

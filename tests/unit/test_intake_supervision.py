@@ -146,6 +146,17 @@ def test_a_panel_that_owes_by_phone_is_told_of_once_more_when_it_owes_nothing() 
     assert [one.rpartition(";")[2] for one in told] == ["owed=2", "owed=0"]
 
 
+def test_a_loss_tells_of_the_last_heartbeat_that_owed_nothing_by_phone() -> None:
+    supervisor = proving()
+    for at, owed in ((30, 0), (60, 3)):
+        beat = msgspec.structs.replace(beat_at(at), phone=PhoneState(owed=owed))
+        assert supervisor.receive(beat, later(START, at)) == []
+    quiet, lost = supervisor.tick(later(START, 200))
+    assert quiet.event.code == Code.PATH_PROVEN
+    assert quiet.event.detail.endswith("up_s=1030.0;under_way_s=170.0;owed=0")
+    assert lost.event.code == Code.PANEL_LOST
+
+
 def test_a_restarted_panel_counts_its_time_anew() -> None:
     supervisor = proving()
     supervisor.ask("shop-1", later(START, 10))
