@@ -17,7 +17,7 @@ import msgspec
 from collector.sip.worker import WorkerSettings
 
 _LOG: Final = logging.getLogger(__name__)
-UNANSWERED: Final = 4
+UNANSWERED: Final = 3
 """A worker that leaves so many questions unanswered hangs: it is killed."""
 UNANSWERED_AT_START: Final = 30
 FIRST_WAIT_S: Final = 0.2

@@ -28,7 +28,7 @@ CALLS_EACH = 4
 """Lines of one agent: the library's own limit."""
 LINES_A_PROCESS: Final = 12
 """Panels are processes of their own; so many in one already wait for each other's interpreter."""
-PACE: Final = ("--stagger-s", "0.4", "--pause-s", "1")
+PACE: Final = ("--stagger-s", "0.2", "--pause-s", "1")
 _counter = itertools.count()
 ROOT = Path(__file__).parents[2]
 

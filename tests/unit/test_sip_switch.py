@@ -187,7 +187,7 @@ def test_a_worker_hangs_after_unanswered_questions_and_has_longer_to_begin() -> 
     watch = Watch()
     assert [watch.hangs() for _ in range(31)].index(True) == 30
     watch.heard()
-    assert [watch.hangs() for _ in range(5)] == [False] * 4 + [True]
+    assert [watch.hangs() for _ in range(4)] == [False] * 3 + [True]
     watch.heard()
     assert not watch.hangs()
 
