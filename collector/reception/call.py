@@ -55,6 +55,9 @@ STORE_S: Final = 10.0
 """A store that does not answer for so long is taken for failed."""
 LEFT_OPEN: Final = 2
 """So many blocks that failed at the end of a call are told, even if others were stored."""
+ACCOUNT: Final = 4
+"""So many digits show that a block has its beginning."""
+MOST_BEGUN: Final = 16
 GONE: Final = (Progress.BUSY, Progress.CONGESTION, Progress.DIAL_TONE)
 """Heard on an answered line, the exchange says that the caller has hung up."""
 
@@ -119,6 +122,8 @@ class Call:
         self._found: Found | None = None
         self._longest = 0
         self._late = False
+        self._begun: set[str] = set()
+        """How blocks began that came in time and failed."""
         self._account = ""
         self._last_reason = ""
 
@@ -239,7 +244,8 @@ class Call:
             if self.over:
                 return effects
         if not self._gathering.busy:
-            self._late = self._begins_late(given, now)
+            repeats = self._phase is _Phase.REPEAT and not self._stores
+            self._late = repeats or self._begins_late(given, now)
         self._gathering.add(given, now)
         inviting = self._phase is _Phase.INVITING and not isinstance(given, FskHeard)
         if inviting and self._quiet_at is not None and now < self._quiet_at:
@@ -302,7 +308,7 @@ class Call:
             preferred=self._preferred,
             earlier=self._earlier,
             longest=self._longest,
-            late=self._late,
+            late=self._late and block.keys[:ACCOUNT] not in self._begun,
             twice=self._profile.short_twice,
         )
 
@@ -311,6 +317,8 @@ class Call:
         return verdict.found is not None and not verdict.reason
 
     def _refuse(self, block: Block, verdict: Verdict, now: Instant) -> list[Effect]:
+        if not self._late and len(self._begun) < MOST_BEGUN:
+            self._begun.add(block.keys[:ACCOUNT])
         self._refused_run += 1
         self._last_reason = verdict.reason
         effects: list[Effect] = [Refused(verdict.reason, block.text, verdict.format)]

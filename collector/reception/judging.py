@@ -8,7 +8,8 @@ from typing import Final
 
 from collector.reception.call_types import Preferred
 from collector.reception.formats import Block, Failed, Format, Found
-from collector.reception.timing import uneven, uneven_pulses
+from collector.reception.timing import scattered, uneven, uneven_pulses
+from protocols.contact_id import family
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Verdict:
     format: str = ""
 
 
+OF_16: Final = family.Format.CONTACT_ID.value
+"""What the last 16 digits of 22 look like: the message type stands where it must."""
 MOST_ALIKE: Final = 3
 """No reading must come more often."""
 
@@ -57,7 +60,7 @@ def judge(
         if failed is None:
             return Verdict(None, "no known format")
         return Verdict(None, failed.reason, failed.format)
-    why = uneven(block.digits)
+    why = uneven(block.digits) or scattered(block.pulses)
     if why is not None:
         return Verdict(None, why, readings[0].format)
     pinned = [each for each in readings if pins.get(each.account) == each.format]
@@ -79,7 +82,8 @@ def judge(
         return Verdict(found, "short block after a longer one in the same call", found.format)
     shorter = digits > 0 and preferred is not None and preferred.digits > digits
     # Any of these may be a part of a longer block.
-    doubtful = shorter or longer or (not known and (found.weak or late))
+    tail = late and found.format == OF_16
+    doubtful = shorter or longer or (not known and (found.weak or tail))
     wanted = 1 + (found.unproven or (twice and doubtful)) + restless
     return Verdict(found, _repetition(earlier, found, wanted), found.format)
 

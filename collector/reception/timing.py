@@ -38,6 +38,7 @@ class Evenness:
 NOMINAL = Evenness()
 PULSE_SHARE: Final = 0.5
 PULSE_SLACK_MS: Final = 8
+SCATTERED: Final = 2.2
 
 
 def uneven(digits: Sequence[DigitHeard], limits: Evenness = NOMINAL) -> str | None:
@@ -75,19 +76,41 @@ def _odd_sound(digits: Sequence[DigitHeard], limits: Evenness) -> str | None:
     return None
 
 
+def scattered(digits: Sequence[PulseDigitHeard]) -> str | None:
+    """Why these pulses are nobody's: lone bursts and what is left of a broken train come at any
+    time. Noise alone is ever again the digit 1, so that it would come alike any number of times.
+    """
+    pauses = _pauses_ms(digits)
+    if not pauses or max(pauses) <= SCATTERED * max(min(pauses), 1):
+        lone = bool(pauses) and all(one.count == 1 for one in digits)
+        apart = max(pauses) - min(pauses) if lone else 0
+        return "single pulses at uneven times" if apart > 2 * PULSE_SLACK_MS else None
+    return f"pauses of {min(pauses)} to {max(pauses)} ms between pulse digits"
+
+
 def uneven_pulses(digits: Sequence[PulseDigitHeard]) -> bool:
     """A pause longer or shorter than the others by a pulse: the first or last of a digit was lost.
+    Nothing but lone bursts, which noise makes, is uneven too.
 
-    Between two equal rounds any pause is well. No refusal: that a panel pauses evenly is nowhere
-    written, so what is uneven must come once more alike.
+    No refusal: that a panel pauses evenly is nowhere written, so what is uneven must come once more
+    alike.
     """
     periods = [(one.end_ms - one.start_ms) / (one.count - 0.5) for one in digits if one.count > 1]
+    pauses = _pauses_ms(digits)
+    if not pauses:
+        return False
+    if not periods:
+        return True
+    usual = median(pauses)
+    most = PULSE_SHARE * median(periods) + PULSE_SLACK_MS
+    return any(abs(one - usual) > most for one in pauses)
+
+
+def _pauses_ms(digits: Sequence[PulseDigitHeard]) -> list[int]:
+    """Between the digits of a round; between two equal rounds any pause is well."""
     pauses = [after.start_ms - before.end_ms for before, after in pairwise(digits)]
     counts = [one.count for one in digits]
     half = len(counts) // 2
-    if counts[:half] == counts[half:]:
-        del pauses[half - 1 : half]
-    if not periods or not pauses:
-        return False
-    usual = median(pauses)
-    return any(abs(one - usual) > PULSE_SHARE * median(periods) + PULSE_SLACK_MS for one in pauses)
+    if half and counts[:half] == counts[half:]:
+        del pauses[half - 1]
+    return pauses

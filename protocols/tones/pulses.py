@@ -96,6 +96,10 @@ class PulseMachine:
         return heard
 
 
+_DUTY: Final = (0.3, 0.75)
+"""A burst is about half of its period: where every other one is drowned, it is a quarter."""
+
+
 def _fine(window: Floats) -> tuple[Floats, Floats]:
     """Amplitude near 1850 Hz and its share of the power, (n, 4) each."""
     recent = window[:, _FIRST:]
@@ -198,5 +202,7 @@ class _Train:
         if not periods:
             return False
         usual = median(periods)
+        if not _DUTY[0] < self._on_ms / len(self._rises_ms) / usual < _DUTY[1]:
+            return True
         share, least_ms = _UNEVEN
         return any(abs(one - usual) > max(share * usual, least_ms) for one in periods)

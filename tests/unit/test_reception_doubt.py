@@ -133,6 +133,41 @@ def test_22_digits_without_their_first_six_are_no_block_of_16(long: str) -> None
     assert [each.raw for each in once(line, long).stored] == [long]
 
 
+@pytest.mark.parametrize("long", tails(3))
+def test_nor_when_another_piece_of_them_came_before(long: str) -> None:
+    """The line opens late each time: ten digits, then sixteen."""
+    line = once(invited(), long, lose=frozenset(range(12)))
+    once(line, long, lose=frozenset(range(6)))
+    assert line.stored == []
+    assert [each.raw for each in once(line, long).stored] == [long]
+
+
+@pytest.mark.parametrize("lost", range(16))
+def test_a_digit_lost_in_the_first_sending_costs_a_stranger_no_more_than_that(lost: int) -> None:
+    """The second is taken at once when the first showed how the block begins."""
+    line = once(invited(), BLOCK, lose=frozenset({lost}))
+    once(line, BLOCK)
+    assert len(line.kissed) == (0 if lost < 4 else 1)
+    assert once(line, BLOCK).kissed
+
+
+def test_noise_that_makes_lone_bursts_is_no_message_however_often_it_comes() -> None:
+    line = invited()
+    for _ in range(6):
+        line.pulses("11111111", per_s=20, pauses_ms=(180, 230, 150, 400, 90, 310, 220))
+        line.wait(3200)
+    assert line.stored == []
+
+
+def test_a_panel_of_ones_only_is_one_all_the_same() -> None:
+    line = invited()
+    for _ in range(2):
+        assert line.stored == []
+        line.pulses("11111111", per_s=20)
+        line.wait(3200)
+    assert [each.raw for each in line.stored] == ["1111"]
+
+
 def test_a_block_that_begins_late_costs_a_stranger_one_repetition_and_a_known_caller_none() -> None:
     stranger = once(invited(after_ms=900), BLOCK)
     assert stranger.stored == []
