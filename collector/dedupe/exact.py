@@ -97,7 +97,8 @@ class Exact:
             return []
         effects: list[Effect] = []
         for told, records in zip(segment.reports, possible, strict=True):
-            if len(records) == 1:
+            # A number comes again when an epoch is left: only what the Record says vouches for it.
+            if len(records) == 1 and records <= contents.keys():
                 effects += self._is(told, next(iter(records)))
         effects += self._held_records(named)
         for told, records in zip(segment.reports, possible, strict=True):

@@ -7,7 +7,7 @@ import msgspec
 from collector.dedupe import Effect, Joined, Repeated, Retired
 from collector.dedupe.calls import Calls, Told
 from collector.dedupe.seen import Seen
-from collector.records.signal import PATH_CENTRE, PATH_PHONE, PhoneCall
+from collector.records.signal import PATH_CENTRE, PATH_MQTT, PATH_PHONE, PhoneCall
 from protocols.instants import UtcTime
 from protocols.panel_event import Code, PanelEvent, Qualifier
 from protocols.phone_batch import MARK_CODE, MAX_SENT, Batch, Sent, batch_event
@@ -184,6 +184,20 @@ def test_the_next_number_long_after_the_last_record_may_be_of_a_new_epoch_and_hi
     assert opens(centre.mark(7207, 2)) == [3]
 
 
+def test_a_list_whose_number_came_before_vouches_only_for_what_its_records_say() -> None:
+    centre = Centre()
+    centre.mqtt(1, 0, 1, OTHER)
+    centre.lost(10, Qualifier.NEW)
+    assert opens(centre.told(20)) == [3], "of an epoch that a kill takes away with its list"
+    centre.mark(27, 10)
+    centre.lost(100, Qualifier.RESTORE)
+    event = batch_event(Batch((Sent(2, 9, True),)))
+    listed = centre.signal(PATH_MQTT, 90, 101, event, 0.1, epoch=2, seq=10, digest="a" * 64)
+    assert centre.feed(listed) == []
+    press = centre.signal(PATH_MQTT, 80, 102, HOLDUP, 0.1, epoch=2, seq=9, digest="b" * 64)
+    assert opens(centre.feed(press)) == [press.id]
+
+
 def test_a_full_list_may_be_followed_by_another_and_proves_nothing_by_itself() -> None:
     for count, known in ((MAX_SENT - 1, 1), (MAX_SENT, 0)):
         calls = Calls()
@@ -206,8 +220,8 @@ def test_what_was_sent_again_after_a_kill_is_not_taken_for_what_the_list_has_mor
     centre.mark(130, 5, call="c2")
     centre.lost(900, Qualifier.RESTORE)
     centre.batch(2, 901, 1, at_s=24)
-    assert centre.batch(5, 901, 1, 3, at_s=127) == [Retired(4, (2,))], "Record 3 says the other"
-    centre.mqtt(1, 0, 902)
+    assert centre.batch(5, 901, 1, 3, at_s=127) == []
+    assert Retired(4, (2,)) in centre.mqtt(1, 0, 902), "Record 3 says the other"
     assert joins(centre.mqtt(3, 115, 903, other)) == [(5, 11)]
 
 
