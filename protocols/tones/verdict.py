@@ -35,6 +35,7 @@ OFFSET_BY_NOISE: Final = 0.004
 """How far each tone may lie off on the average, without noise, and how much more by the noise."""
 PURE_SHARE: Final = 0.9
 FAIR_SHARE: Final = 0.75
+FAIR_HOPS: Final = 9.0
 LEAST_NOISE: Final = 0.45
 MOST_NOISE: Final = 2.3
 """What is not pure must stand in noise: see `_among_noise`."""
@@ -42,8 +43,8 @@ MAX_SIDE: Final = 0.1
 """Other columns over the digit's own, and twice as much over the number of windows."""
 SOUND_NEAR: Final = 0.3
 """Sound before and after a digit over its power, beyond noise."""
-SLOPING_HOPS: Final = 3.0
-SLOPING_SHARE: Final = 0.2
+SLOPING_HOPS: Final = 2.5
+SLOPING_SHARE: Final = 0.35
 """How much of a digit may be less than full, in hops and of its length: ends, lost packets, what a
 codec does.
 """
@@ -112,13 +113,13 @@ def _single(ended: Floats, means: Floats) -> Flags:
 def _among_noise(ended: Floats, means: Floats) -> Flags:
     """What is impure must be so because the line is noisy: the rest is there before and after the
     digit too. The rest of a vowel is its other partials, and comes and goes with it. One pure
-    window is enough, and two say too little: at its ends, and where a packet was lost, a digit is
+    window is enough, and few say too little: at its ends, and where a packet was lost, a digit is
     impure too.
     """
     before, rest = ended[BEFORE], means[REST - LOW]
     least = LEAST_NOISE * rest
     good: Flags = (before > least) & (before < MOST_NOISE * rest) & (ended[AFTER] > least)
-    good |= means[SHARE - LOW] > FAIR_SHARE
+    good |= (means[SHARE - LOW] > FAIR_SHARE) & (ended[HITS] < FAIR_HOPS)
     good |= ended[BEST] > PURE_SHARE
     good |= ended[HITS] < 3.0
     return good

@@ -139,6 +139,12 @@ PAIRS_BY_CHANCE = {
 }
 
 
+@pytest.mark.parametrize(("name", "seed"), [("square, triangle, saw", 7), ("formant speech", 1001)])
+def test_a_long_sound_that_is_never_pure_is_no_digit(name: str, seed: int) -> None:
+    """A buzzer and a held vowel, with silence around, whose two strongest partials lie right."""
+    assert keys(scaled(SOUNDS[name](60.0, np.random.default_rng(seed)))) == ""
+
+
 def test_twelve_minutes_of_voices_and_music() -> None:
     """Vowels of little but two partials, held vowels and chords; multimon-ng hears 15
     digits here."""
