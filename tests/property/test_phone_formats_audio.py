@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from collector.adapters.reception_call import CallRecord, LineCall
 from collector.reception.call import Call
 from collector.reception.formats_dtmf import DtmfFamily
 from collector.reception.formats_fsk import Answer, SiaLevel
@@ -17,19 +16,16 @@ from collector.reception.profile import HANDSHAKES, Profile
 from hil.drivers.exchange_impairment import Dials, SimulatedLine
 from protocols.contact_id import dc03, family, pulse
 from protocols.contact_id.message import Message, encode
-from protocols.instants import UtcTime
-from protocols.tones.ear import Ear
 from protocols.tones.elements import FskKind
-from protocols.tones.listening import CENTRE
 from tests.support.format_panels import SiaPanel, Speaking, TonePanel, dtmf, pulsed, sia
-from tests.support.sample_clock import SILENCE, Kept, Samples, talk
+from tests.support.sample_clock import SILENCE, Kept, ReceiverEnd, talk
 
 LINE = Dials(gain_db=-12, twist_db=-3, shift_hz=5, snr_db=18, law="a", echo_db=-18, echo_ms=40)
 BELL, V21 = FskKind.BELL103_ORIGINATE, FskKind.V21_ORIGINATE
 
 
-class Receiver:
-    """Our receiver's machine on one line."""
+class Receiver(ReceiverEnd):
+    """Our receiver's machine on one line, with formats and pins of its own."""
 
     def __init__(
         self,
@@ -45,24 +41,7 @@ class Receiver:
             sia_level or SiaLevel(),
         ]
         profile = Profile(handshakes=tuple(HANDSHAKES[each] for each in handshakes))
-        machine = Call(profile, formats, pins=pins)
-        self._ear = Ear(CENTRE)
-        self.line = LineCall(
-            machine, CallRecord("c", "l", "", UtcTime(0)), kept, lambda: UtcTime(0)
-        )
-        self.line.answered()
-
-    @property
-    def over(self) -> bool:
-        return self.line.left
-
-    def frame(self, heard: Samples) -> Samples:
-        self.line.frame(heard.tobytes(), self._ear.feed(heard))
-        sound = self.line.sound()
-        return SILENCE if sound is None else sound
-
-    def hung_up(self) -> None:
-        self.line.hung_up("the caller hung up")
+        super().__init__(kept, Call(profile, formats, pins=pins))
 
 
 def report(

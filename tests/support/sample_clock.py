@@ -202,9 +202,10 @@ class Kept:
 class ReceiverEnd:
     """Our receiver's machine, as its AudioSocket server drives it."""
 
-    def __init__(self, kept: Kept, profile: Profile | None = None) -> None:
+    def __init__(self, kept: Kept, machine: Reception | None = None) -> None:
         self._ear = Ear(CENTRE)
-        machine = Reception(profile or Profile(), [DtmfFamily(), PulseFamily(), SiaLevel()])
+        if machine is None:
+            machine = Reception(Profile(), [DtmfFamily(), PulseFamily(), SiaLevel()])
         record = CallRecord("c", "line-1", "", UtcTime(0))
         self.line = LineCall(machine, record, kept, lambda: UtcTime(0))
         self.line.answered()
