@@ -5,12 +5,7 @@ line makes of it. Whatever it is, it is told, and the line is good again when th
 from __future__ import annotations
 
 import asyncio
-import os
-import random
-import threading
-import tty
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import pytest
@@ -32,6 +27,7 @@ from hil.drivers.voice_modem import SubscriberModem
 from protocols.contact_id.message import Message, encode, keys_of
 from protocols.tones.elements import Digits, Progress, Silence
 from tests.support.line_rig import RECEIVER, Rig, World
+from tests.support.talking_device import noise
 
 MESSAGE = encode(Message("1234", "1", "131", "01", "015"))
 REPORT = Play((Silence(260), Digits(keys_of(MESSAGE))))
@@ -146,32 +142,6 @@ async def is_no_modem(rig: Rig, modem: SubscriberModem) -> None:
     assert rig.history == [LineStatus(False, "modem_gone")]
     rig.line.order(Seize())
     assert await rig.a(NoLine) == NoLine("modem_gone")
-
-
-@contextmanager
-def noise() -> Iterator[str]:
-    """A device that talks without end and hears nothing."""
-    master, slave = os.openpty()
-    tty.setraw(slave)
-    os.set_blocking(master, False)
-    over = threading.Event()
-    dice = random.Random(3)
-
-    def talk() -> None:
-        while not over.wait(0.01):
-            with suppress(BlockingIOError):
-                os.write(master, bytes(each for each in dice.randbytes(500) if each != ord("O")))
-                os.read(master, 4096)
-
-    thread = threading.Thread(target=talk)
-    thread.start()
-    try:
-        yield os.ttyname(slave)
-    finally:
-        over.set()
-        thread.join()
-        os.close(master)
-        os.close(slave)
 
 
 HELD: list[serial.Serial] = []

@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import random
-import select
-import threading
-import time
-import tty
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +14,7 @@ from hil.drivers.voice_modem import CalledModem
 from tests.support.audio_panel import AudioPanel, dtmf
 from tests.support.receiver_here import comes, receiver_here
 from tests.support.reception_line import block_of
+from tests.support.talking_device import noise
 
 HEAD = """
 id = "receiver-1"
@@ -135,32 +129,6 @@ def test_no_kiss_off_while_the_spool_refuses(tmp_path: Path) -> None:
     with ExitStack() as stack:
         kinds = ("conexant", "usr")
         asyncio.run(run({each: stack.enter_context(CalledModem(each)) for each in kinds}))
-
-
-@contextmanager
-def noise() -> Iterator[str]:
-    """A device that is no modem and never stops talking."""
-    master, slave = os.openpty()
-    tty.setraw(slave)
-    over = threading.Event()
-    data = bytes(each for each in random.Random(3).randbytes(4096) if each != ord("O"))
-
-    def talk() -> None:
-        while not over.is_set():
-            if select.select([], [master], [], 0.05)[1]:
-                with suppress(OSError):
-                    os.write(master, data[:512])
-            time.sleep(0.01)  # 50 kB/s, as a serial line at 460800
-
-    thread = threading.Thread(target=talk)
-    thread.start()
-    try:
-        yield os.ttyname(slave)
-    finally:
-        over.set()
-        thread.join()
-        os.close(master)
-        os.close(slave)
 
 
 @pytest.mark.system
